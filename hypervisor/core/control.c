@@ -1,0 +1,241 @@
+/*
+ * control.c - start and end of guests: on the boot CPU, between exits, when no vCPU of the guest runs.
+ */
+#include "base/bits.h"
+#include "hypervisor/core/frames.h"
+#include "hypervisor/core/machine.h"
+
+#define CPU_SECONDS_TO_NS 1000000000ull
+
+static void set_config(struct vm *vm)
+{
+	const struct blob_guest *record = vm->record;
+	struct vm_config *config = &vm->config;
+
+	config->hyperv_face = record->face != BLOB_FACE_XEN;
+	config->xen_face = record->face != BLOB_FACE_HYPERV;
+	config->vcpu_count = record->vcpu_count;
+	config->memory_bytes = record->memory_bytes;
+	memcpy(config->uuid, "janus-guest-0000", sizeof(config->uuid));
+	config->uuid[14] = (uint8_t)('0' + config->id / 10);
+	config->uuid[15] = (uint8_t)('0' + config->id % 10);
+	config->console = &vm->console;
+	config->clock = &vm->clock;
+	config->lifecycle = &vm->lifecycle;
+}
+
+static bool open_disk(struct vm *vm, uint32_t index)
+{
+	const struct blob_disk *disk = &vm->record->disks[index];
+	bool read_only = (disk->flags & BLOB_DISK_READ_ONLY) != 0;
+	char serial[20] = "janus-00-0";
+
+	serial[6] = (char)('0' + vm->config.id / 10);
+	serial[7] = (char)('0' + vm->config.id % 10);
+	serial[9] = (char)('0' + index);
+	if (disk->kind == BLOB_DISK_RAM) {
+		const struct host_module *module = config_module(vm->blob, disk->module);
+
+		if (module == NULL) {
+			log_line("%s: disk %u: its module is not there", vm->name, index);
+			return false;
+		}
+		block_ram_open(&vm->disks[index], host_direct(module->start), module->bytes, read_only,
+			       serial);
+	} else if (!host_disk_open(&vm->disks[index], disk->kind == BLOB_DISK_PARTITION, disk->source,
+				   read_only, serial)) {
+		log_line("%s: disk %u: no host %s is named \"%s\"", vm->name, index,
+			 disk->kind == BLOB_DISK_PARTITION ? "partition" : "disk", disk->source);
+		return false;
+	}
+	vm->config.disks[index] = (struct vm_disk_config){&vm->disks[index], read_only};
+	return true;
+}
+
+static bool open_devices(struct vm *vm)
+{
+	const struct blob_guest *record = vm->record;
+
+	vm->config.disk_count = record->disk_count;
+	for (uint32_t i = 0; i < record->disk_count; i++) {
+		if (!open_disk(vm, i)) {
+			return false;
+		}
+	}
+	vm->config.nic_count = record->nic_count;
+	for (uint32_t i = 0; i < record->nic_count; i++) {
+		if (!switch_add_port(&switches[record->nics[i].switch_index], &vm->ports[i])) {
+			log_line("%s: nic %u: the switch has no free port", vm->name, i);
+			return false;
+		}
+		vm->config.nics[i].port = &vm->ports[i];
+		memcpy(vm->config.nics[i].mac, record->nics[i].mac, 6);
+	}
+	return true;
+}
+
+static void close_devices(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->config.nic_count; i++) {
+		if (vm->ports[i].owner != NULL) {
+			switch_remove_port(&vm->ports[i]);
+		}
+	}
+}
+
+/* The clocks and what stands before any memory: cannot fail. */
+static void set_origin(struct vm *vm)
+{
+	uint64_t since_boot;
+
+	vm->tsc_base = tsc_read();
+	since_boot = mul_div(vm->tsc_base - host_boot_tsc(), CPU_SECONDS_TO_NS, host_tsc_hz());
+	clock_init(&vm->clock, host_tsc_hz(), host_tsc_stable(), host_wall_ns_at_boot() + since_boot);
+	console_init(&vm->console, vm->name, &log_console_sink);
+	lifecycle_init(&vm->lifecycle);
+	spin_init(&vm->work_lock, RANK_WORK);
+	list_init(&vm->work);
+	memset(vm->slots, 0, sizeof(vm->slots));
+	memset(vm->ports, 0, sizeof(vm->ports));
+	vm->heap_bytes = 0;
+	vm->page_count = 0;
+	vm->stop_reason[0] = 0;
+}
+
+static bool make_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->config.vcpu_count; i++) {
+		if (!vcpu_create(vm, i)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void release(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->config.vcpu_count; i++) {
+		if (vm->vcpus[i] != NULL) {
+			vcpu_destroy(vm->vcpus[i]);
+		}
+	}
+	close_devices(vm);
+	if (vm->p2m.root.v != 0) {
+		p2m_destroy(&vm->p2m);
+	}
+}
+
+static bool assemble(struct vm *vm)
+{
+	if (vm->counts == NULL) {
+		vm->counts = heap_alloc(sizeof(struct spec_count) * SPEC_TABLE_COUNT * (SPEC_ROW_MAX + 1));
+	}
+	return vm->counts != NULL && open_devices(vm) && p2m_create(&vm->p2m, (uint16_t)vm->config.id) &&
+	       make_vcpus(vm) && board_init(&vm->board, board_env_of(vm), vm->config.vcpu_count) &&
+	       build_guest(vm);
+}
+
+bool control_start(struct vm *vm)
+{
+	set_config(vm);
+	set_origin(vm);
+	vm->p2m.root = hpa(0);
+	if (!assemble(vm)) {
+		log_line("%s: not started", vm->name);
+		release(vm);
+		return false;
+	}
+	if (!wiring_create(vm)) {
+		log_line("%s: not started: its face did not get what it needs", vm->name);
+		wiring_teardown(vm);
+		release(vm);
+		return false;
+	}
+	vm->life = VM_RUNNING;
+	vm->start_count++;
+	__atomic_store_n(&vm->stopping, 0, __ATOMIC_SEQ_CST);
+	log_line("%s: started: %s, %u vCPUs, %lu MiB", vm->name,
+		 vm->config.xen_face ? (vm->config.hyperv_face ? "both faces" : "Xen face") : "Hyper-V face",
+		 vm->config.vcpu_count, (unsigned long)(vm->config.memory_bytes >> 20));
+	vcpu_request(vm->vcpus[0], REQUEST_LOOK);
+	return true;
+}
+
+void control_destroy(struct vm *vm)
+{
+	vm_kill(vm, "destroyed from the monitor");
+}
+
+static const char *end_text(uint32_t how)
+{
+	switch (how) {
+	case 1 + VM_STOP_POWEROFF:
+		return "powered off";
+	case 1 + VM_STOP_REBOOT:
+		return "reboots";
+	case 1 + VM_STOP_CRASH:
+		return "crashed";
+	case 1 + VM_STOP_SUSPEND:
+		return "suspended itself, which is not offered";
+	default:
+		return "killed";
+	}
+}
+
+static void finish(struct vm *vm)
+{
+	uint32_t how = vm->stopping;
+
+	console_flush(&vm->console);
+	log_line("%s: %s: %s", vm->name, end_text(how), vm->stop_reason);
+	wiring_teardown(vm);
+	release(vm);
+	vm->life = how == 1 + VM_STOP_POWEROFF || how == 1 + VM_STOP_REBOOT ? VM_OFF : VM_CRASHED;
+	if (vm->heap_bytes != 0 || vm->page_count != 0) {
+		log_line("%s: leak: %lu bytes, %lu pages not given back", vm->name,
+			 (unsigned long)vm->heap_bytes, (unsigned long)vm->page_count);
+	}
+	if (how == 1 + VM_STOP_REBOOT) {
+		(void)control_start(vm);
+	}
+}
+
+static bool any_guest_runs(void)
+{
+	for (uint32_t i = 0; i < vm_count_all; i++) {
+		if (vms[i].life == VM_RUNNING) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void control_poll(void)
+{
+	static bool said_idle;
+
+	for (uint32_t i = 0; i < vm_count_all; i++) {
+		struct vm *vm = &vms[i];
+
+		if (vm->life == VM_RUNNING && __atomic_load_n(&vm->stopping, __ATOMIC_SEQ_CST) != 0 &&
+		    (this_cpu()->current == NULL || this_cpu()->current->vm != vm) &&
+		    sched_vm_is_idle(vm)) {
+			finish(vm);
+		}
+	}
+	if (any_guest_runs()) {
+		said_idle = false;
+	} else if (!said_idle) {
+		said_idle = true;
+		log_line("no guest runs");
+	}
+}
+
+void control_init(void)
+{
+	for (uint32_t i = 0; i < vm_count_all; i++) {
+		if (vms[i].autostart) {
+			(void)control_start(&vms[i]);
+		}
+	}
+}

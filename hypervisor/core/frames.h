@@ -1,0 +1,52 @@
+/*
+ * frames.h - host memory: 4 KiB frames, in blocks of powers of two, each with a struct vm_page.
+ *
+ * A frame that a guest could still reach (through a stale translation or a pin) is not free: it waits in
+ * limbo until every CPU has passed a point without that guest's translations, and until its last pin is gone.
+ */
+#ifndef CORE_FRAMES_H
+#define CORE_FRAMES_H
+
+#include "base/addr.h"
+#include "base/compiler.h"
+#include "vm/page.h"
+
+#define FRAME_ORDER_MAX 9u /* 2 MiB */
+#define FRAME_SHOWN_NOWHERE UINT64_MAX
+
+enum frame_kind {
+	FRAME_NONE,  /* not ours to hand out */
+	FRAME_FREE,
+	FRAME_HOST,  /* tables, heap, vCPU state */
+	FRAME_RAM,   /* a guest's RAM */
+	FRAME_SPECIAL, /* a page of ours that a guest may see (vm_page_alloc) */
+	FRAME_LIMBO,
+};
+
+/* From the boot loader's map. Once, on the boot CPU. */
+void frames_init(void);
+
+/* 2^@order zeroed frames in a row, aligned; NULL if there are none. */
+MUST_CHECK struct vm_page *frames_alloc(unsigned int order, enum frame_kind kind, uint16_t owner);
+/* Frames that no CPU and nobody else can reach any more. */
+void frames_free(struct vm_page *page, unsigned int order);
+/* One frame that may still be reached: freed when it is safe. */
+void frames_retire(struct vm_page *page);
+/* Frees what has become safe. Called now and then by each CPU. */
+void frames_reap(void);
+
+struct vm_page *frames_page(hpa_t at); /* NULL if not ours */
+hpa_t frames_hpa(const struct vm_page *page);
+uint64_t frames_free_count(void);
+uint64_t frames_total_count(void);
+uint64_t frames_limbo_count(void);
+
+/* Zeroes @bytes (a multiple of 8). */
+void frames_zero(void *at, size_t bytes);
+
+/* Ring 0's own memory of odd sizes, zeroed; up to 2 MiB. NULL if there is none. */
+MUST_CHECK void *heap_alloc(size_t bytes);
+void heap_free(void *memory);
+size_t heap_size(const void *memory);
+
+#endif /* CORE_FRAMES_H */

@@ -1,0 +1,86 @@
+/*
+ * main.c - from the host's bring-up to the first guest: checks the machine, reads the configuration, starts all.
+ */
+#include "hypervisor/core/frames.h"
+#include "hypervisor/core/machine.h"
+#include "hypervisor/drivers/uart.h"
+
+NORETURN static void refuse(const char *why)
+{
+	log_line("cannot start: %s", why);
+	log_flush_all();
+	host_exit(HOST_EXIT_UNFIT);
+}
+
+static void choose_virtualization(void)
+{
+	switch (svm_ops.probe()) {
+	case HVM_COMPLETE:
+		hvm = &svm_ops;
+		return;
+	case HVM_DISABLED_BY_FIRMWARE:
+		refuse("virtualization is disabled by firmware: enable SVM in its setup");
+	case HVM_NO_NESTED_PAGING:
+		refuse("this CPU has SVM but no nested paging, which Janus needs");
+	default:
+		refuse("this CPU has neither SVM nor VMX that Janus can use");
+	}
+}
+
+/* The last exits of every CPU, after a panic's registers and backtrace. */
+static void panic_traces(void)
+{
+	log_flush_all();
+	for (unsigned int i = 0; i < cpu_count(); i++) {
+		struct cpu *cpu = &cpus[i];
+
+		for (uint32_t k = 0; k < ARRAY_COUNT(cpu->trace); k++) {
+			const struct exit_trace *t =
+				&cpu->trace[(cpu->trace_next + k) % ARRAY_COUNT(cpu->trace)];
+
+			if (t->tsc != 0) {
+				log_line("cpu %u exit %lx guest %u vcpu %u rip %lx tsc %lu", i,
+					 (unsigned long)t->code, t->vm, t->vcpu, (unsigned long)t->rip,
+					 (unsigned long)t->tsc);
+			}
+		}
+		log_flush_all();
+	}
+}
+
+static void cpu_init(unsigned int index)
+{
+	struct cpu *cpu = &cpus[index];
+
+	cpu->index = index;
+	cpu->armed_tsc = UINT64_MAX;
+	timer_cpu_init(cpu);
+	hvm->cpu_enable();
+	tlb_cpu_init(&cpu->tlb, hvm->asid_count());
+	cpu_local_set(cpu);
+}
+
+NORETURN static void other_cpu(unsigned int index)
+{
+	cpu_init(index);
+	sched_loop(index);
+}
+
+void janus_main(void)
+{
+	log_init();
+	host_panic_hook = panic_traces;
+	frames_init();
+	log_line("Janus: %u CPUs, TSC %lu kHz, %lu MiB free", cpu_count(),
+		 (unsigned long)(host_tsc_hz() / 1000), (unsigned long)(frames_free_count() >> 8));
+	choose_virtualization();
+	config_load();
+	sched_init();
+	cpu_init(0);
+	host_cpus_start(other_cpu);
+	log_line("%s on %u CPUs, %u address-space ids, TSC %s", hvm->name, cpu_count(), hvm->asid_count(),
+		 host_tsc_stable() ? "stable and in step" : "not in step: page clocks are off");
+	host_disks_init();
+	control_init();
+	sched_loop(0);
+}
