@@ -117,7 +117,7 @@ static bool populate(struct vm *vm)
 	uint64_t need = (vm->config.memory_bytes + SPECIAL_BYTES) >> PAGE_SHIFT;
 
 	if (need + need / 256 > frames_free_count()) {
-		log_line("%s: too little memory: %lu MiB asked for, %lu MiB free", vm->name,
+		log_line("guest %s: too little memory: %lu MiB asked for, %lu MiB free", vm->name,
 			 (unsigned long)(vm->config.memory_bytes >> 20),
 			 (unsigned long)(frames_free_count() >> 8));
 		return false;
@@ -134,11 +134,11 @@ static bool load_kernel(struct vm *vm, const struct host_module *module, struct 
 	const uint8_t *file = host_direct(module->start);
 
 	if (!elf_read_pvh(file, module->bytes, elf)) {
-		log_line("%s: its kernel is no 64-bit ELF with a PVH entry", vm->name);
+		log_line("guest %s: its kernel is no 64-bit ELF with a PVH entry", vm->name);
 		return false;
 	}
 	if (elf->end > low_bytes(vm)) {
-		log_line("%s: too little memory: its kernel reaches to %lu MiB", vm->name,
+		log_line("guest %s: too little memory: its kernel reaches to %lu MiB", vm->name,
 			 (unsigned long)(elf->end >> 20));
 		return false;
 	}
@@ -170,13 +170,13 @@ static bool load_initrd(struct vm *vm, uint64_t kernel_end, struct start_module 
 	const struct host_module *module = config_module(vm->blob, vm->record->initrd_module);
 
 	if (module == NULL) {
-		log_line("%s: its initrd is not there", vm->name);
+		log_line("guest %s: its initrd is not there", vm->name);
 		return false;
 	}
 	out->size = module->bytes;
 	out->paddr = place_initrd(vm, module->bytes, kernel_end);
 	if (out->paddr == 0) {
-		log_line("%s: too little memory: no room for an initrd of %lu KiB", vm->name,
+		log_line("guest %s: too little memory: no room for an initrd of %lu KiB", vm->name,
 			 (unsigned long)(module->bytes >> 10));
 		return false;
 	}
@@ -230,7 +230,7 @@ bool build_guest(struct vm *vm)
 	uint64_t rsdp;
 
 	if (kernel == NULL) {
-		log_line("%s: its kernel is not there", vm->name);
+		log_line("guest %s: its kernel is not there", vm->name);
 		return false;
 	}
 	make_map(vm);

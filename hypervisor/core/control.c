@@ -37,14 +37,14 @@ static bool open_disk(struct vm *vm, uint32_t index)
 		const struct host_module *module = config_module(vm->blob, disk->module);
 
 		if (module == NULL) {
-			log_line("%s: disk %u: its module is not there", vm->name, index);
+			log_line("guest %s: disk %u: its module is not there", vm->name, index);
 			return false;
 		}
 		block_ram_open(&vm->disks[index], host_direct(module->start), module->bytes, read_only,
 			       serial);
 	} else if (!host_disk_open(&vm->disks[index], disk->kind == BLOB_DISK_PARTITION, disk->source,
 				   read_only, serial)) {
-		log_line("%s: disk %u: no host %s is named \"%s\"", vm->name, index,
+		log_line("guest %s: disk %u: no host %s is named \"%s\"", vm->name, index,
 			 disk->kind == BLOB_DISK_PARTITION ? "partition" : "disk", disk->source);
 		return false;
 	}
@@ -65,7 +65,7 @@ static bool open_devices(struct vm *vm)
 	vm->config.nic_count = record->nic_count;
 	for (uint32_t i = 0; i < record->nic_count; i++) {
 		if (!switch_add_port(&switches[record->nics[i].switch_index], &vm->ports[i])) {
-			log_line("%s: nic %u: the switch has no free port", vm->name, i);
+			log_line("guest %s: nic %u: the switch has no free port", vm->name, i);
 			return false;
 		}
 		vm->config.nics[i].port = &vm->ports[i];
@@ -100,6 +100,7 @@ static void set_origin(struct vm *vm)
 	vm->heap_bytes = 0;
 	vm->page_count = 0;
 	vm->stop_reason[0] = 0;
+	__atomic_store_n(&vm->stopping, VM_NOT_STARTED, __ATOMIC_SEQ_CST);
 }
 
 static bool make_vcpus(struct vm *vm)
@@ -141,12 +142,12 @@ bool control_start(struct vm *vm)
 	set_origin(vm);
 	vm->p2m.root = hpa(0);
 	if (!assemble(vm)) {
-		log_line("%s: not started", vm->name);
+		log_line("guest %s: not started", vm->name);
 		release(vm);
 		return false;
 	}
 	if (!wiring_create(vm)) {
-		log_line("%s: not started: its face did not get what it needs", vm->name);
+		log_line("guest %s: not started: its face did not get what it needs", vm->name);
 		wiring_teardown(vm);
 		release(vm);
 		return false;
@@ -154,16 +155,11 @@ bool control_start(struct vm *vm)
 	vm->life = VM_RUNNING;
 	vm->start_count++;
 	__atomic_store_n(&vm->stopping, 0, __ATOMIC_SEQ_CST);
-	log_line("%s: started: %s, %u vCPUs, %lu MiB", vm->name,
+	log_line("guest %s: started: %s, %u vCPUs, %lu MiB", vm->name,
 		 vm->config.xen_face ? (vm->config.hyperv_face ? "both faces" : "Xen face") : "Hyper-V face",
 		 vm->config.vcpu_count, (unsigned long)(vm->config.memory_bytes >> 20));
 	vcpu_request(vm->vcpus[0], REQUEST_LOOK);
 	return true;
-}
-
-void control_destroy(struct vm *vm)
-{
-	vm_kill(vm, "destroyed from the monitor");
 }
 
 static const char *end_text(uint32_t how)
@@ -172,11 +168,13 @@ static const char *end_text(uint32_t how)
 	case 1 + VM_STOP_POWEROFF:
 		return "powered off";
 	case 1 + VM_STOP_REBOOT:
-		return "reboots";
+		return "rebooted";
 	case 1 + VM_STOP_CRASH:
 		return "crashed";
 	case 1 + VM_STOP_SUSPEND:
 		return "suspended itself, which is not offered";
+	case VM_DESTROYED:
+		return "destroyed";
 	default:
 		return "killed";
 	}
@@ -187,12 +185,12 @@ static void finish(struct vm *vm)
 	uint32_t how = vm->stopping;
 
 	console_flush(&vm->console);
-	log_line("%s: %s: %s", vm->name, end_text(how), vm->stop_reason);
+	log_line("guest %s: %s: %s", vm->name, end_text(how), vm->stop_reason);
 	wiring_teardown(vm);
 	release(vm);
-	vm->life = how == 1 + VM_STOP_POWEROFF || how == 1 + VM_STOP_REBOOT ? VM_OFF : VM_CRASHED;
+	vm->life = how == 1 + VM_STOP_CRASH || how == VM_KILLED ? VM_CRASHED : VM_OFF;
 	if (vm->heap_bytes != 0 || vm->page_count != 0) {
-		log_line("%s: leak: %lu bytes, %lu pages not given back", vm->name,
+		log_line("guest %s: leak: %lu bytes, %lu pages not given back", vm->name,
 			 (unsigned long)vm->heap_bytes, (unsigned long)vm->page_count);
 	}
 	if (how == 1 + VM_STOP_REBOOT) {
@@ -233,9 +231,18 @@ void control_poll(void)
 
 void control_init(void)
 {
+	uint32_t wanted = 0;
+	uint32_t started = 0;
+
 	for (uint32_t i = 0; i < vm_count_all; i++) {
 		if (vms[i].autostart) {
-			(void)control_start(&vms[i]);
+			wanted++;
+			started += control_start(&vms[i]) ? 1 : 0;
 		}
+	}
+	if (wanted != 0 && started == 0) {
+		log_line("cannot start: none of the guests could be started");
+		log_flush_all();
+		host_exit(HOST_EXIT_CONFIGURATION);
 	}
 }

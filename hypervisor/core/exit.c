@@ -293,7 +293,7 @@ static void exit_bad(struct vcpu *vcpu, const struct hvm_exit *exit)
 static void exit_shutdown(struct vcpu *vcpu)
 {
 	vm_log(vcpu->vm, "vCPU %u: triple fault at %lx", vcpu->index, (unsigned long)vcpu->hvm.regs.rip);
-	vm_stop(vcpu->vm, VM_STOP_CRASH, "triple fault");
+	vm_kill(vcpu->vm, "triple fault");
 }
 
 void exit_handle(struct vcpu *vcpu, const struct hvm_exit *exit)

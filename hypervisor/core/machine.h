@@ -153,7 +153,9 @@ struct vm {
 	uint64_t mmio_absent_count;
 };
 
-#define VM_KILLED 0x100u
+#define VM_KILLED 0x100u    /* vm.stopping: for what it did */
+#define VM_DESTROYED 0x101u /* by the monitor */
+#define VM_NOT_STARTED 0x102u /* nothing of it may run yet, whatever wakes it */
 #define HOST_EXIT_CONFIGURATION 0x11u
 #define HOST_EXIT_UNFIT 0x12u
 
@@ -247,12 +249,13 @@ bool work_run_one(struct vm *vm);
 
 /* ---- vm.c ---- */
 uint64_t vm_ns_to_tsc(const struct vm *vm, uint64_t ns);
+/* Ends it from outside. Any CPU. */
+void vm_destroy(struct vm *vm);
 
 /* ---- control.c: start and end of guests ---- */
 void control_init(void);
 void control_poll(void);
 bool control_start(struct vm *vm);
-void control_destroy(struct vm *vm);
 
 /* ---- wiring.c: faces and devices of a guest ---- */
 bool wiring_create(struct vm *vm);

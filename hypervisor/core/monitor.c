@@ -91,7 +91,7 @@ static void run_reboot(struct vm *vm)
 static void run_destroy(struct vm *vm)
 {
 	if (must_run(vm)) {
-		control_destroy(vm);
+		vm_destroy(vm);
 	}
 }
 

@@ -101,7 +101,7 @@ void sched_wake(struct vcpu *vcpu)
 		break;
 	}
 	spin_lock(&sched.lock);
-	if (vcpu->place == PLACE_BLOCKED) {
+	if (vcpu->place == PLACE_BLOCKED && __atomic_load_n(&vcpu->vm->stopping, __ATOMIC_SEQ_CST) == 0) {
 		enqueue_locked(vcpu);
 		idle = take_idle_cpu(vcpu->cpu);
 	}

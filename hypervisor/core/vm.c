@@ -116,6 +116,11 @@ void vm_kill(struct vm *vm, const char *reason)
 	stop_all(vm, VM_KILLED, reason);
 }
 
+void vm_destroy(struct vm *vm)
+{
+	stop_all(vm, VM_DESTROYED, "from the monitor");
+}
+
 /* ---- its log and counts ---- */
 
 static bool log_has_room(struct vm *vm)
@@ -124,7 +129,7 @@ static bool log_has_room(struct vm *vm)
 
 	if (now - vm->log_limit.window_tsc > host_tsc_hz()) {
 		if (vm->log_limit.dropped != 0) {
-			log_line("%s: %lu lines of its log dropped", vm->name,
+			log_line("guest %s: %lu lines of its log dropped", vm->name,
 				 (unsigned long)vm->log_limit.dropped);
 		}
 		vm->log_limit.window_tsc = now;
@@ -150,7 +155,7 @@ void vm_log(struct vm *vm, const char *format, ...)
 	va_start(args, format);
 	(void)format_text(text, sizeof(text), format, args);
 	va_end(args);
-	log_line("%s: %s", vm->name, text);
+	log_line("guest %s: %s", vm->name, text);
 }
 
 void vm_count(struct vm *vm, enum spec_table table, uint32_t row, bool refused)

@@ -1,8 +1,10 @@
 /*
- * hyperv.h - the numbers and layouts of the Hyper-V guest interface (Hypervisor Top Level Functional Specification).
+ * hyperv.h - the numbers and layouts of the Hyper-V guest interface (Hypervisor Top Level
+ * Functional Specification).
  *
- * Everything but VMBus (abi/vmbus.h). Little-endian; a "reference time" counts 100 ns. Names are the
- * specification's as its drivers spell them, so that a test can compare them with Linux's headers.
+ * Everything but VMBus (abi/vmbus.h). Little-endian; a "reference time" counts 100 ns. Names are
+ * the specification's as its drivers spell them, so that a test can compare them with Linux's
+ * headers.
  */
 #ifndef ABI_HYPERV_H
 #define ABI_HYPERV_H
