@@ -93,3 +93,126 @@ $(B)/fuzz/%: tests/fuzz/%.c $(B)/fuz/libjanus.a
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
+
+# ---- what people make ----
+
+.DEFAULT_GOAL := help
+.PHONY: help deps guests iso run shell test unit loopback tsan fuzz-smoke fuzz system soak lint format cover bench clean own-guests
+
+help:
+	@echo 'make run        boot two Debian guests, one on each face, and judge what they report (FAULT=disk|net|crash)'
+	@echo 'make shell      the same machine, yours: keys go to COM1, Ctrl-A is the monitor, quit ends it'
+	@echo 'make test       lint, unit, loopback, fuzz smoke and system tests'
+	@echo 'make soak       the long system tests (after make test)'
+	@echo 'make bench      emulated instructions of the exit path, on both faces'
+	@echo 'make iso        build/run/janus.iso: BIOS and UEFI'
+	@echo 'make unit loopback tsan fuzz-smoke system lint cover   the parts'
+	@echo 'make fuzz S=60  every fuzz target for S seconds'
+	@echo 'make deps       install what is missing (done by run and test); make clean removes build/'
+
+# Package and what needs it. One that is there is not asked for again, so a built tree needs no network.
+DEPS := gcc:compiler binutils:linker clang:lint,fuzzing clang-format:lint universal-ctags:lint \
+	libclang-rt-14-dev:fuzzing libcunit1-dev:unit-tests libxen-dev:ABI-test acpica-tools:ACPI-tables \
+	grub-common:ISO grub-pc-bin:ISO-for-BIOS grub-efi-amd64-bin:ISO-for-UEFI xorriso:ISO mtools:ISO \
+	qemu-system-x86:test-machine ovmf:UEFI-test python3:tools python3-pytest:system-tests \
+	python3-pexpect:system-tests lz4:kernel-unpacking zstd:kernel-unpacking xz-utils:kernel-unpacking \
+	gcovr:coverage apt-utils:packages
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+deps:
+	@missing=; for row in $(DEPS); do name=$${row%%:*}; \
+		dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'ok installed' || { \
+			echo "missing: $$name (for $${row#*:})"; missing="$$missing $$name"; }; done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing:$$missing"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+guests: deps
+	$(PYTHON) hypervisor/tools/mkguest.py
+
+# Headers of Linux and Xen that the ABI tests compare with.
+include tests/abi.mk
+
+OWN_C := $(filter-out tests/guest/lib.c,$(wildcard tests/guest/*.c))
+own-guests:
+
+iso: deps guests
+	$(MAKE) $(B)/janus.elf
+	mkdir -p $(B)/run
+	$(PYTHON) hypervisor/tools/pack.py --out $(B)/run --files $(B)/guests --cache $(B)/kernels tests/system/run.toml
+	$(PYTHON) hypervisor/tools/mkiso.py --elf $(B)/janus.elf --packed $(B)/run --out $(B)/run/janus.iso
+
+run: deps guests
+	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf
+	$(PYTHON) tests/system/run.py $(if $(FAULT),--fault $(FAULT))
+
+shell: deps guests
+	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf
+	$(PYTHON) tests/system/run.py --shell
+
+lint:
+	$(PYTHON) tests/lint/lint.py
+
+format:
+	git ls-files '*.c' '*.h' | grep -v '^tests/' | xargs clang-format -i
+
+# Runs each program; the last line says how many passed.
+define run_all
+	@passed=0; failed=0; for t in $(1); do \
+		if timeout 300 $$t > $$t.log 2>&1; then passed=$$((passed + 1)); \
+		else failed=$$((failed + 1)); echo "FAILED: $$t"; tail -n 40 $$t.log; fi; done; \
+	grep -h -E '^ +(tests|asserts)' $(addsuffix .log,$(1)) | awk '{n[$$1] += $$3; p[$$1] += $$4; f[$$1] += $$5} \
+		END {for (k in n) printf "%s: %d run, %d passed, %d failed\n", k, n[k], p[k], f[k]}'; \
+	echo "$(2): $$passed programs passed, $$failed failed"; [ $$failed = 0 ]
+endef
+
+unit: $(UNIT_BIN)
+	$(call run_all,$(UNIT_BIN),unit)
+	$(PYTHON) -m pytest -q tests/unit
+
+loopback: $(LOOPBACK_BIN)
+	$(call run_all,$(LOOPBACK_BIN),loopback)
+
+tsan: $(LOOPBACK_TSAN)
+	$(call run_all,$(LOOPBACK_TSAN),loopback under the thread sanitizer)
+
+S ?= 60
+define fuzz_all
+	@for t in $(FUZZ_BIN); do name=$$(basename $$t); mkdir -p $(B)/corpus/$$name; \
+		timeout $$(( $(1) + 60 )) $$t -max_total_time=$(1) -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=$(B)/corpus/ \
+			$(B)/corpus/$$name > $$t.log 2>&1 || { echo "FAILED: $$t"; tail -n 40 $$t.log; exit 1; }; \
+		printf '%-24s %10s executions, %8s a second\n' $$name \
+			$$(awk '/number_of_executed_units/ {print $$2}' $$t.log) $$(awk '/average_exec_per_sec/ {print $$2}' $$t.log); done
+endef
+
+fuzz-smoke: $(FUZZ_BIN)
+	$(call fuzz_all,4)
+
+fuzz: $(FUZZ_BIN)
+	$(call fuzz_all,$(S))
+
+system: guests
+	$(MAKE) -j2 $(B)/janus.elf own-guests
+	$(PYTHON) -m pytest -q -rfE tests/system
+
+soak: guests
+	$(MAKE) -j2 $(B)/janus.elf own-guests
+	$(PYTHON) -m pytest -q -rfE tests/system --soak
+
+bench: deps own-guests
+	$(MAKE) -j2 $(B)/janus.elf
+	$(PYTHON) tests/bench/bench.py
+
+PARTS := lint unit loopback tsan fuzz-smoke system
+test: deps guests abi-headers
+	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf own-guests $(UNIT_BIN) $(LOOPBACK_BIN) $(LOOPBACK_TSAN) $(FUZZ_BIN) > $(B)/build.log 2>&1 \
+		|| { grep -E 'error|Error' $(B)/build.log | head -n 20; exit 1; }
+	@for part in $(PARTS); do start=$$(date +%s); echo "== $$part"; \
+		$(MAKE) --no-print-directory $$part || { echo "FAILED: make $$part"; exit 1; }; \
+		echo "$$part: $$(( $$(date +%s) - start )) s" >> $(B)/times.new; done; \
+	echo '== how long'; cat $(B)/times.new; mv $(B)/times.new $(B)/times
+
+clean:
+	rm -rf $(B)

@@ -26,6 +26,8 @@
 #define SPECIAL_BYTES 0x8000u
 #define BOOT_MAP_END 0x40000000ull /* Linux's first page table: everything it starts from lies below */
 
+#define BREATHE_BYTES 0x10000u /* interrupts are let in that often */
+
 #define E820_RAM 1u
 #define E820_RESERVED 2u
 #define E820_ACPI 3u
@@ -76,6 +78,9 @@ static bool put(struct vm *vm, uint64_t to, const void *from, uint64_t len)
 		to += here;
 		bytes += here;
 		len -= here;
+		if (to % BREATHE_BYTES == 0) {
+			cpu_breathe();
+		}
 	}
 	return true;
 }

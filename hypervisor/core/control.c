@@ -211,7 +211,12 @@ static bool any_guest_runs(void)
 void control_poll(void)
 {
 	static bool said_idle;
+	static bool busy; /* a start takes long and lets interrupts in, and so comes here again */
 
+	if (busy) {
+		return;
+	}
+	busy = true;
 	for (uint32_t i = 0; i < vm_count_all; i++) {
 		struct vm *vm = &vms[i];
 
@@ -227,6 +232,7 @@ void control_poll(void)
 		said_idle = true;
 		log_line("no guest runs");
 	}
+	busy = false;
 }
 
 void control_init(void)

@@ -169,11 +169,13 @@ struct cpu {
 	uint64_t passes; /* atomic: how often it had no guest's translation in use */
 	struct spinlock timer_lock; /* RANK_TIMER */
 	struct list_node timers;    /* by deadline */
+	uint64_t first_timer_tsc;   /* atomic: the first one's deadline, ~0 if there is none */
 	struct tlb_cpu tlb;
 	struct exit_trace trace[32];
 	uint32_t trace_next;
-	uint64_t longest_ticks; /* largest stretch between two points where interrupts are taken */
-	uint64_t last_open_tsc;
+	uint64_t closed_since_tsc; /* since when no interrupt could be taken */
+	uint64_t longest_ticks;    /* largest such stretch while a guest had the CPU */
+	uint64_t longest_code;     /* the exit that it followed */
 };
 
 extern struct vm vms[VM_COUNT_MAX];
@@ -236,12 +238,17 @@ bool sched_others_wait(void);
 void sched_runstate(struct vcpu *vcpu, enum vcpu_runstate state);
 /* No vCPU of @vm is on a CPU or queued. */
 bool sched_vm_is_idle(struct vm *vm);
+/* Takes host interrupts, runs due timers and small chores. No lock held. */
 void cpu_open_interrupts(struct cpu *cpu);
+/* For long control work: as above, if this CPU can. */
+void cpu_breathe(void);
+/* A stretch without interrupts ends here: notes it if it is the longest. */
+void cpu_note_stretch(struct cpu *cpu);
 
 /* ---- timer.c ---- */
 void timer_cpu_init(struct cpu *cpu);
 void timer_run_due(struct cpu *cpu);
-uint64_t timer_next_tsc(struct cpu *cpu);
+uint64_t timer_next_tsc(const struct cpu *cpu);
 
 /* ---- work.c ---- */
 /* One step of @vm's deferred work. False if there was none. */

@@ -186,8 +186,8 @@ static void run_cpus(struct vm *unused)
 {
 	(void)unused;
 	for (uint32_t i = 0; i < cpu_count(); i++) {
-		log_reply("cpu %u: longest stretch without interrupts %lu ticks, runs %s", i,
-			  (unsigned long)cpus[i].longest_ticks,
+		log_reply("cpu %u: longest stretch without interrupts %lu ticks after exit %lx, runs %s", i,
+			  (unsigned long)cpus[i].longest_ticks, (unsigned long)cpus[i].longest_code,
 			  cpus[i].current == NULL ? "nothing" : cpus[i].current->vm->name);
 	}
 }
@@ -294,12 +294,19 @@ static void take_key(char c)
 
 void monitor_poll(void)
 {
+	static bool busy; /* a command may take long and let interrupts in */
+
+	if (busy) {
+		return;
+	}
+	busy = true;
 	for (uint32_t i = 0; i < KEYS_AT_ONCE; i++) {
 		int key = uart_get();
 
 		if (key < 0) {
-			return;
+			break;
 		}
 		take_key((char)key);
 	}
+	busy = false;
 }

@@ -10,6 +10,7 @@
 #include "hypervisor/arch/x86/host.h"
 #include "hypervisor/arch/x86/hvm_ops.h"
 #include "hypervisor/core/frames.h"
+#include "hypervisor/core/machine.h"
 
 #define ENTRY_PRESENT BIT64(0)
 #define ENTRY_WRITABLE BIT64(1)
@@ -153,6 +154,7 @@ bool p2m_populate(struct p2m *p2m, gpa_t from, uint64_t bytes)
 	for (uint64_t at = from.v; at < end;) {
 		if (at % LARGE_BYTES == 0 && end - at >= LARGE_BYTES && populate_large(p2m, gpa(at))) {
 			at += LARGE_BYTES;
+			cpu_breathe();
 		} else if (p2m_give(p2m, gpa(at)) == P2M_OK) {
 			at += PAGE_BYTES;
 		} else {

@@ -170,15 +170,25 @@ bool sched_vm_is_idle(struct vm *vm)
 	return idle;
 }
 
-/* The only points at which this CPU takes host interrupts outside a guest. */
+void cpu_note_stretch(struct cpu *cpu)
+{
+	uint64_t ticks = tsc_read() - cpu->closed_since_tsc;
+
+	if (cpu->current != NULL && ticks > cpu->longest_ticks) {
+		const struct exit_trace *last =
+			&cpu->trace[(cpu->trace_next + ARRAY_COUNT(cpu->trace) - 1) % ARRAY_COUNT(cpu->trace)];
+
+		cpu->longest_ticks = ticks;
+		cpu->longest_code = last->code;
+	}
+}
+
+/* With a guest's run, the only points at which this CPU takes host interrupts. */
 void cpu_open_interrupts(struct cpu *cpu)
 {
-	uint64_t now = tsc_read();
-
-	if (cpu->last_open_tsc != 0 && now - cpu->last_open_tsc > cpu->longest_ticks) {
-		cpu->longest_ticks = now - cpu->last_open_tsc;
-	}
+	cpu_note_stretch(cpu);
 	cpu_take_interrupts();
+	cpu->closed_since_tsc = tsc_read();
 	__atomic_add_fetch(&cpu->passes, 1, __ATOMIC_RELEASE);
 	if (host_timer_fired()) {
 		cpu->armed_tsc = UINT64_MAX;
@@ -190,7 +200,15 @@ void cpu_open_interrupts(struct cpu *cpu)
 		control_poll();
 	}
 	log_drain(64);
-	cpu->last_open_tsc = tsc_read();
+}
+
+void cpu_breathe(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (cpu != NULL && cpu->held_ranks == 0) {
+		cpu_open_interrupts(cpu);
+	}
 }
 
 /* Sleeps until an interrupt; the boot CPU looks at its UART now and then. */
@@ -207,7 +225,7 @@ static void idle(struct cpu *cpu)
 		cpu_idle();
 	}
 	__atomic_store_n(&cpu->idle, false, __ATOMIC_SEQ_CST);
-	cpu->last_open_tsc = 0;
+	cpu->closed_since_tsc = tsc_read();
 }
 
 void sched_loop(unsigned int index)

@@ -12,6 +12,7 @@ void timer_cpu_init(struct cpu *cpu)
 {
 	spin_init(&cpu->timer_lock, RANK_TIMER);
 	list_init(&cpu->timers);
+	cpu->first_timer_tsc = UINT64_MAX;
 }
 
 void vm_timer_init(struct vm_timer *timer, struct vcpu *vcpu, void (*expired)(struct vm_timer *timer))
@@ -28,6 +29,14 @@ void vm_timer_init(struct vm_timer *timer, struct vcpu *vcpu, void (*expired)(st
 static struct vm_timer *timer_of(struct list_node *node)
 {
 	return CONTAINER_OF(node, struct vm_timer, node);
+}
+
+/* Under the lock: lets the CPU's own entries see the first deadline without it. */
+static void note_first(struct cpu *cpu)
+{
+	uint64_t first = list_is_empty(&cpu->timers) ? UINT64_MAX : timer_of(cpu->timers.next)->deadline_tsc;
+
+	__atomic_store_n(&cpu->first_timer_tsc, first, __ATOMIC_RELEASE);
 }
 
 /* From the end, as most deadlines lie behind those that wait. Under the lock. */
@@ -52,6 +61,7 @@ void vm_timer_disarm(struct vm_timer *timer)
 	if (timer->armed) {
 		list_remove(&timer->node);
 		timer->armed = false;
+		note_first(cpu);
 	}
 	spin_unlock(&cpu->timer_lock);
 }
@@ -67,6 +77,7 @@ void vm_timer_arm(struct vm_timer *timer, uint64_t deadline_ns)
 	timer->cpu = cpu->index;
 	timer->armed = true;
 	insert_in_order(cpu, timer);
+	note_first(cpu);
 	spin_unlock(&cpu->timer_lock);
 }
 
@@ -79,6 +90,7 @@ static struct vm_timer *take_due(struct cpu *cpu, uint64_t now)
 		timer = timer_of(cpu->timers.next);
 		list_remove(&timer->node);
 		__atomic_store_n(&timer->armed, false, __ATOMIC_RELEASE);
+		note_first(cpu);
 	}
 	spin_unlock(&cpu->timer_lock);
 	return timer;
@@ -88,24 +100,16 @@ void timer_run_due(struct cpu *cpu)
 {
 	uint64_t now = tsc_read();
 
-	for (uint32_t i = 0; i < DUE_AT_ONCE_MAX; i++) {
+	for (uint32_t i = 0; i < DUE_AT_ONCE_MAX && timer_next_tsc(cpu) <= now; i++) {
 		struct vm_timer *timer = take_due(cpu, now);
 
-		if (timer == NULL) {
-			return;
+		if (timer != NULL) {
+			timer->expired(timer);
 		}
-		timer->expired(timer);
 	}
 }
 
-uint64_t timer_next_tsc(struct cpu *cpu)
+uint64_t timer_next_tsc(const struct cpu *cpu)
 {
-	uint64_t next = UINT64_MAX;
-
-	spin_lock(&cpu->timer_lock);
-	if (!list_is_empty(&cpu->timers)) {
-		next = timer_of(cpu->timers.next)->deadline_tsc;
-	}
-	spin_unlock(&cpu->timer_lock);
-	return next;
+	return __atomic_load_n(&cpu->first_timer_tsc, __ATOMIC_ACQUIRE);
 }

@@ -359,7 +359,9 @@ static bool enter(struct cpu *cpu, struct vcpu *vcpu, struct hvm_exit *exit)
 		in_time = false;
 		tlb_forget(&vcpu->tlb); /* a flush that the choice asked for has not happened */
 	} else {
+		cpu_note_stretch(cpu);
 		hvm->run(&vcpu->hvm, exit);
+		cpu->closed_since_tsc = tsc_read();
 	}
 	__atomic_store_n(&vcpu->in_guest, 0, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&vcpu->exit_count, 1, __ATOMIC_SEQ_CST);

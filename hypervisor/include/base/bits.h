@@ -31,6 +31,17 @@ static inline unsigned int bit_highest(uint64_t word)
 	return 63u - (unsigned int)__builtin_clzll(word);
 }
 
+/* How many bits are set. (The compiler's own may become a call into its library, which ring 0 has not.) */
+static inline unsigned int bit_count(uint64_t word)
+{
+	unsigned int count = 0;
+
+	for (; word != 0; word &= word - 1) {
+		count++;
+	}
+	return count;
+}
+
 /* True if @offset + @len is at most @limit and nothing wraps. */
 static inline bool range_fits(uint64_t offset, uint64_t len, uint64_t limit)
 {
