@@ -472,8 +472,7 @@ _Static_assert(offsetof(struct hv_vp_assist_page, vtl_entry_reason) == 8, "VP as
 _Static_assert(offsetof(struct hv_vp_assist_page, nested_features) == 32, "VP assist page");
 _Static_assert(offsetof(struct hv_vp_assist_page, enlighten_vmentry) == 40, "VP assist page");
 _Static_assert(offsetof(struct hv_vp_assist_page, current_nested_vmcs) == 48, "VP assist page");
-_Static_assert(offsetof(struct hv_vp_assist_page, virtualization_fault_information) == 64,
-	       "VP assist page");
+_Static_assert(offsetof(struct hv_vp_assist_page, virtualization_fault_information) == 64, "VP assist page");
 _Static_assert(offsetof(struct hv_vp_assist_page, intercept_message) == 112, "VP assist page");
 
 #endif /* ABI_HYPERV_H */
