@@ -210,7 +210,7 @@ static bool any_guest_runs(void)
 
 void control_poll(void)
 {
-	static bool said_idle;
+	static bool said_idle = true; /* nothing has run yet */
 	static bool busy; /* a start takes long and lets interrupts in, and so comes here again */
 
 	if (busy) {

@@ -272,7 +272,13 @@ void wiring_teardown(struct vm *vm);
 /* False if there is no such disk or partition, or another guest writes to it. */
 MUST_CHECK bool host_disk_open(struct block *block, bool partition, const char *name, bool read_only,
 			       const char *serial);
+/* Gives up what host_disk_open() gave to @block; nothing if it is another kind of disk. Boot CPU, no request in flight. */
+void host_disk_close(struct block *block);
 void host_disks_init(void);
+/* Ends and starts requests of the host's disks, a bounded number. Any CPU, holding no lock. */
+void host_disks_poll(void);
+/* Would host_disks_poll() have something to do? Any CPU. */
+bool host_disks_pending(void);
 
 /* ---- build.c ---- */
 MUST_CHECK bool build_guest(struct vm *vm);

@@ -195,6 +195,7 @@ void cpu_open_interrupts(struct cpu *cpu)
 	}
 	timer_run_due(cpu);
 	frames_reap();
+	host_disks_poll();
 	if (cpu->index == 0) {
 		monitor_poll();
 		control_poll();
@@ -221,7 +222,7 @@ static void idle(struct cpu *cpu)
 	host_timer_arm(until < most ? until : most);
 	cpu->armed_tsc = UINT64_MAX;
 	__atomic_store_n(&cpu->idle, true, __ATOMIC_SEQ_CST);
-	if (!sched_others_wait()) {
+	if (!sched_others_wait() && !host_disks_pending()) {
 		cpu_idle();
 	}
 	__atomic_store_n(&cpu->idle, false, __ATOMIC_SEQ_CST);

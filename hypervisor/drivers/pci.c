@@ -1,8 +1,8 @@
 /*
  * pci.c - finding the host's PCI functions and reading what they say of themselves. Contract: pci.h.
  *
- * Configuration space is read and written in words of 32 bits, by ECAM or by ports. BARs are where firmware put
- * them: nothing is moved.
+ * Configuration space is read and written in words of 32 bits, by ECAM or by ports. BARs are where firmware
+ * put them: nothing is moved.
  */
 #include "hypervisor/drivers/pci.h"
 
@@ -326,7 +326,7 @@ bool pci_msix_open(const struct pci_function *at, struct pci_msix *msix)
 	msix->capability = capability;
 	msix->entry_count = MSIX_SIZE(control);
 	msix->table = host_mmio_map(hpa(bar.v + (table & ~MSIX_BIR)),
-				    (uint64_t)msix->entry_count * MSIX_ENTRY_BYTES);
+	                            (uint64_t)msix->entry_count * MSIX_ENTRY_BYTES);
 	if (msix->table == NULL) {
 		return false;
 	}

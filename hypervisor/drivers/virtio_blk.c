@@ -1,8 +1,8 @@
 /*
  * virtio_blk.c - block requests as virtio 1.2, 5.2.6 lays them out. Contract: virtio_blk.h.
  *
- * Each request is a chain: a header of ours, its segments (neighbours joined), a status byte of ours. Header and
- * status are those of the chain's head, so a chain that is in flight has them to itself.
+ * Each request is a chain: a header of ours, its segments (neighbours joined), a status byte of ours.
+ * Header and status are those of the chain's head, so a chain that is in flight has them to itself.
  */
 #include "hypervisor/drivers/virtio_blk.h"
 
@@ -40,13 +40,13 @@
 #define IDENTIFY_LOOK_US 100u
 
 /*
- * VERSION_1 is what "modern" means. ACCESS_PLATFORM: our addresses go the platform's way, which is physical as long
- * as nobody turns an IOMMU on.
+ * VERSION_1 is what "modern" means. ACCESS_PLATFORM: our addresses go the platform's way, which is physical
+ * as long as nobody turns an IOMMU on.
  */
-#define FEATURES_WANTED                                                                    \
-	(BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_F_ACCESS_PLATFORM) |                     \
-	 BIT64(VIRTIO_BLK_F_SIZE_MAX) | BIT64(VIRTIO_BLK_F_SEG_MAX) |                      \
-	 BIT64(VIRTIO_BLK_F_RO) | BIT64(VIRTIO_BLK_F_BLK_SIZE) | BIT64(VIRTIO_BLK_F_FLUSH))
+#define FEATURES_WANTED                                                                               \
+	(BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_F_ACCESS_PLATFORM) | BIT64(VIRTIO_BLK_F_SIZE_MAX) | \
+	 BIT64(VIRTIO_BLK_F_SEG_MAX) | BIT64(VIRTIO_BLK_F_RO) | BIT64(VIRTIO_BLK_F_BLK_SIZE) |        \
+	 BIT64(VIRTIO_BLK_F_FLUSH))
 #define FEATURES_NEEDED BIT64(VIRTIO_F_VERSION_1)
 
 struct virtio_blk_slot {
@@ -113,13 +113,12 @@ struct chain {
 
 static void chain_put(struct chain *chain, const void *bytes, uint32_t len_bytes, bool device_writes)
 {
-	chain->pieces[chain->count++] =
-		(struct virtio_piece){host_hpa_of(bytes), len_bytes, device_writes};
+	chain->pieces[chain->count++] = (struct virtio_piece){host_hpa_of(bytes), len_bytes, device_writes};
 }
 
 /* A segment, joined to the piece before it if the two are neighbours. */
 static void chain_put_segment(struct chain *chain, const struct io_segment *segment, uint32_t bytes_max,
-			      bool device_writes)
+                              bool device_writes)
 {
 	struct virtio_piece *last = &chain->pieces[chain->count - 1];
 	bool is_data = chain->count > 1;
@@ -185,16 +184,16 @@ static bool is_barrier(const struct virtio_blk *disk, const struct block_request
 
 static struct block_request *first_waiting(struct virtio_blk *disk)
 {
-	return list_is_empty(&disk->waiting)
-		       ? NULL
-		       : CONTAINER_OF(disk->waiting.next, struct block_request, node);
+	return list_is_empty(&disk->waiting) ? NULL
+	                                     : CONTAINER_OF(disk->waiting.next, struct block_request, node);
 }
 
 /*
- * Starts what waits, in order, until the queue is full or a barrier is first. A barrier whose time has come is left
- * to the next poll: its end may not be told from another's submit. Under the lock.
+ * Starts what waits, in order, until the queue is full or a barrier is first. A barrier whose time
+ * has come is left to the next poll: its end may not be told from another's submit. Under the lock.
+ * True: the device is to be notified.
  */
-static void waiting_start(struct virtio_blk *disk, struct batch *batch)
+static bool waiting_start(struct virtio_blk *disk)
 {
 	struct block_request *request = first_waiting(disk);
 	bool any = false;
@@ -207,14 +206,14 @@ static void waiting_start(struct virtio_blk *disk, struct batch *batch)
 	if (request != NULL && is_barrier(disk, request) && disk->ring.in_flight == 0) {
 		must_look_set(disk, 1);
 	}
-	batch->notify = any && virtio_ring_wants_notify(&disk->ring);
+	return any && virtio_ring_wants_notify(&disk->ring);
 }
 
 static void submit(void *medium, struct block_request *request)
 {
 	struct virtio_blk *disk = medium;
-	struct batch batch = {.count = 0};
 	bool is_broken;
+	bool notify = false;
 
 	spin_lock(&disk->lock);
 	is_broken = disk->state == VIRTIO_BLK_BROKEN;
@@ -222,12 +221,12 @@ static void submit(void *medium, struct block_request *request)
 		list_add_tail(&disk->waiting, &request->node);
 	}
 	if (disk->state == VIRTIO_BLK_LIVE) {
-		waiting_start(disk, &batch);
+		notify = waiting_start(disk);
 	}
 	spin_unlock(&disk->lock);
 	if (is_broken) {
 		block_done(request, BLOCK_EIO);
-	} else if (batch.notify) {
+	} else if (notify) {
 		virtio_pci_notify(&disk->device);
 	}
 }
@@ -245,10 +244,9 @@ static void batch_put(struct batch *batch, struct block_request *request, enum b
 
 /* A chain that came back, by its status byte. NULL, or why the device is broken. */
 static const char *ended_take(struct virtio_blk *disk, const struct virtio_ring_done *done,
-			      struct batch *batch)
+                              struct batch *batch)
 {
-	uint8_t raw_status =
-		__atomic_load_n(&disk->memory->slots[done->head].status, __ATOMIC_RELAXED);
+	uint8_t raw_status = __atomic_load_n(&disk->memory->slots[done->head].status, __ATOMIC_RELAXED);
 
 	switch (raw_status) {
 	case VIRTIO_BLK_S_OK:
@@ -331,7 +329,7 @@ static const char *live_poll(struct virtio_blk *disk, struct batch *batch)
 	}
 	must_look_set(disk, 0);
 	barriers_end(disk, batch);
-	waiting_start(disk, batch);
+	batch->notify = waiting_start(disk);
 	return NULL;
 }
 
@@ -392,12 +390,14 @@ static void batch_end(struct virtio_blk *disk, const struct batch *batch)
 
 const char *virtio_blk_poll(struct virtio_blk *disk)
 {
-	struct batch batch = {.count = 0};
+	struct batch batch;
 	const char *why = NULL;
 
 	if (!virtio_blk_is_pending(disk)) {
 		return NULL;
 	}
+	batch.count = 0;
+	batch.notify = false;
 	spin_lock(&disk->lock);
 	if (disk->state == VIRTIO_BLK_LIVE) {
 		why = live_poll(disk, &batch);
@@ -456,12 +456,12 @@ static bool config_read(struct virtio_blk *disk, const char **why)
 	if (disk->sector_count == 0 || disk->sector_count > UINT64_MAX / BLOCK_SECTOR_BYTES) {
 		*why = "it has no sectors";
 	} else if (has_feature(disk, VIRTIO_BLK_F_BLK_SIZE) &&
-		   virtio_pci_config32(device, CONFIG_BLK_SIZE) != BLOCK_SECTOR_BYTES) {
+	           virtio_pci_config32(device, CONFIG_BLK_SIZE) != BLOCK_SECTOR_BYTES) {
 		*why = "its sectors are not of 512 bytes";
 	} else if (disk->piece_bytes_max < PAGE_BYTES) {
 		*why = "it takes no segment of a whole page";
 	} else if (has_feature(disk, VIRTIO_BLK_F_SEG_MAX) &&
-		   virtio_pci_config32(device, CONFIG_SEG_MAX) < BLOCK_SEGMENT_MAX) {
+	           virtio_pci_config32(device, CONFIG_SEG_MAX) < BLOCK_SEGMENT_MAX) {
 		*why = "it takes too few segments in a request";
 	} else {
 		return true;
@@ -481,13 +481,17 @@ static void serial_copy(struct virtio_blk *disk)
 	}
 }
 
-/* The first request, when there is no other: the serial number. A device need not have one, but must answer. */
+/*
+ * The first request, when there is no other: the serial number. A device need not have one, but must
+ * answer.
+ */
 static bool identify(struct virtio_blk *disk, const char **why)
 {
 	struct virtio_blk_slot *slot = slot_fill(disk, VIRTIO_BLK_T_GET_ID, 0);
 	struct virtio_ring_done done;
-	struct chain chain = {.count = 0};
+	struct chain chain;
 
+	chain.count = 0;
 	chain_put(&chain, slot, offsetof(struct virtio_blk_slot, status), false);
 	chain_put(&chain, disk->memory->id, sizeof(disk->memory->id), true);
 	chain_put(&chain, &slot->status, sizeof(slot->status), true);
@@ -526,8 +530,8 @@ static bool bring_up(struct virtio_blk *disk, unsigned int cpu, const char **why
 	return identify(disk, why);
 }
 
-bool virtio_blk_open(struct virtio_blk *disk, const struct pci_function *at, void *memory,
-		     unsigned int cpu, const char **why)
+bool virtio_blk_open(struct virtio_blk *disk, const struct pci_function *at, void *memory, unsigned int cpu,
+                     const char **why)
 {
 	*disk = (struct virtio_blk){.memory = memory, .state = VIRTIO_BLK_LIVE};
 	spin_init(&disk->lock, RANK_HOST_DEVICE);

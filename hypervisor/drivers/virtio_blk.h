@@ -1,12 +1,12 @@
 /*
  * virtio_blk.h - a host's virtio disk (virtio 1.2, 5.2) as a medium of backend/block.h.
  *
- * Data moves between the device and the request's segments themselves. Requests that find no room in the queue
- * wait in a list of their own nodes, so the callers' pools bound it. Completions are found by polling; an interrupt
- * only ends a CPU's halt or stay in a guest.
+ * Data moves between the device and the request's segments themselves. Requests that find no room in the
+ * queue wait in a list of their own nodes, so the callers' pools bound it. Completions are found by
+ * polling; an interrupt only ends a CPU's halt or stay in a guest.
  *
- * A device that breaks its contract is stopped and stays so: each request, then and later, fails with BLOCK_EIO.
- * One that merely does not answer is waited for without end, but at boot.
+ * A device that breaks its contract is stopped and stays so: each request, then and later, fails with
+ * BLOCK_EIO. One that merely does not answer is waited for without end, but at boot.
  */
 #ifndef DRIVERS_VIRTIO_BLK_H
 #define DRIVERS_VIRTIO_BLK_H
@@ -41,7 +41,7 @@ struct virtio_blk {
 	const char *broken_why;
 	/* written under the lock, read without: atomic */
 	uint32_t state;
-	uint32_t must_look;      /* there is something for a poll beside the used ring */
+	uint32_t must_look; /* there is something for a poll beside the used ring */
 	uint32_t config_changed; /* written by the interrupt */
 	uint64_t interrupt_count;
 };
@@ -52,12 +52,12 @@ extern const struct block_medium_ops virtio_blk_ops;
 bool virtio_blk_is(const struct pci_function *at);
 
 /*
- * Starts the device. @memory is VIRTIO_BLK_MEMORY_BYTES zeroed and physically in one piece, page-aligned. @cpu gets
- * the interrupts. False: the disk cannot be used, and *@why says so; the device is stopped. Boot CPU; may spin
- * for some seconds.
+ * Starts the device. @memory is VIRTIO_BLK_MEMORY_BYTES zeroed and physically in one piece, page-aligned.
+ * @cpu gets the interrupts. False: the disk cannot be used, and *@why says so; the device is stopped. Boot
+ * CPU; may spin for some seconds.
  */
 MUST_CHECK bool virtio_blk_open(struct virtio_blk *disk, const struct pci_function *at, void *memory,
-				unsigned int cpu, const char **why);
+                                unsigned int cpu, const char **why);
 
 bool virtio_blk_is_read_only(const struct virtio_blk *disk);
 /* False: the device has no cache to flush, and a write that has ended is stable. */
@@ -67,12 +67,15 @@ bool virtio_blk_has_flush(const struct virtio_blk *disk);
 bool virtio_blk_is_pending(const struct virtio_blk *disk);
 
 /*
- * Ends some requests (16 at most) that the device has done with, and starts some that wait. Any CPU, holding no
- * lock. Returns why the device is broken, once, on the CPU that found out; else NULL.
+ * Ends some requests (16 at most) that the device has done with, and starts some that wait. Any CPU,
+ * holding no lock. Returns why the device is broken, once, on the CPU that found out; else NULL.
  */
 const char *virtio_blk_poll(struct virtio_blk *disk);
 
-/* Gives the device up as if it had broken its contract; polls then fail what is pending. Any CPU, holding no lock. */
+/*
+ * Gives the device up as if it had broken its contract; polls then fail what is pending. Any CPU, holding
+ * no lock.
+ */
 void virtio_blk_give_up(struct virtio_blk *disk, const char *why);
 
 #endif /* DRIVERS_VIRTIO_BLK_H */

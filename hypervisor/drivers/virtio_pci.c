@@ -111,8 +111,7 @@ uint8_t virtio_pci_status(struct virtio_pci *device)
 
 static void status_add(struct virtio_pci *device, uint8_t bits)
 {
-	virtio_reg_write8(device->common + COMMON_DEVICE_STATUS,
-			  (uint8_t)(virtio_pci_status(device) | bits));
+	virtio_reg_write8(device->common + COMMON_DEVICE_STATUS, (uint8_t)(virtio_pci_status(device) | bits));
 }
 
 static bool device_reset(struct virtio_pci *device)
@@ -155,8 +154,8 @@ static uint64_t features_offered(struct virtio_pci *device)
 	return low | (uint64_t)virtio_reg_read32(device->common + COMMON_DEVICE_FEATURE) << 32;
 }
 
-bool virtio_pci_negotiate(struct virtio_pci *device, uint64_t wanted, uint64_t needed,
-			  uint64_t *accepted, const char **why)
+bool virtio_pci_negotiate(struct virtio_pci *device, uint64_t wanted, uint64_t needed, uint64_t *accepted,
+                          const char **why)
 {
 	*accepted = features_offered(device) & wanted;
 	if ((*accepted & needed) != needed) {
@@ -178,7 +177,7 @@ bool virtio_pci_negotiate(struct virtio_pci *device, uint64_t wanted, uint64_t n
 /* ------------------------------------------------------------------ interrupts */
 
 static bool message_route(struct virtio_pci *device, uint32_t index, unsigned int cpu,
-			  void (*handler)(void *context), void *context)
+                          void (*handler)(void *context), void *context)
 {
 	int vector = host_irq_alloc(handler, context);
 	uint64_t address;
@@ -192,7 +191,7 @@ static bool message_route(struct virtio_pci *device, uint32_t index, unsigned in
 }
 
 bool virtio_pci_route(struct virtio_pci *device, unsigned int cpu, void (*on_queue)(void *context),
-		      void (*on_config)(void *context), void *context)
+                      void (*on_config)(void *context), void *context)
 {
 	uint16_t message = NO_VECTOR;
 
@@ -233,7 +232,7 @@ static uint16_t queue_size_choose(struct virtio_pci *device)
 static bool doorbell_find(struct virtio_pci *device)
 {
 	uint64_t offset = (uint64_t)virtio_reg_read16(device->common + COMMON_QUEUE_NOTIFY_OFF) *
-			  device->notify_multiplier;
+	                  device->notify_multiplier;
 
 	if (!range_fits(offset, sizeof(uint16_t), device->notify_bytes)) {
 		return false;
@@ -243,7 +242,7 @@ static bool doorbell_find(struct virtio_pci *device)
 }
 
 bool virtio_pci_queue_open(struct virtio_pci *device, struct virtio_ring *ring,
-			   struct virtio_ring_memory *memory, bool with_message, const char **why)
+                           struct virtio_ring_memory *memory, bool with_message, const char **why)
 {
 	volatile uint8_t *common = device->common;
 	uint16_t message = with_message ? MESSAGE_QUEUE : NO_VECTOR;
@@ -304,7 +303,7 @@ uint64_t virtio_pci_config64(struct virtio_pci *device, uint32_t offset)
 		uint8_t generation = virtio_reg_read8(device->common + COMMON_CONFIG_GENERATION);
 
 		value = virtio_pci_config32(device, offset) |
-			(uint64_t)virtio_pci_config32(device, offset + 4) << 32;
+		        (uint64_t)virtio_pci_config32(device, offset + 4) << 32;
 		if (virtio_reg_read8(device->common + COMMON_CONFIG_GENERATION) == generation) {
 			break;
 		}

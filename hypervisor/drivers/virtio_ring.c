@@ -1,5 +1,6 @@
 /*
- * virtio_ring.c - descriptors, available and used ring (virtio 1.2, 2.7.13 and 2.7.14). Contract: virtio_ring.h.
+ * virtio_ring.c - descriptors, available and used ring (virtio 1.2, 2.7.13 and 2.7.14). Contract:
+ * virtio_ring.h.
  */
 #include "hypervisor/drivers/virtio_ring.h"
 
@@ -49,8 +50,7 @@ static void chain_offer(struct virtio_ring *ring, uint16_t head)
 	__atomic_store_n(&avail->idx, ring->avail_next, __ATOMIC_RELEASE);
 }
 
-bool virtio_ring_add(struct virtio_ring *ring, const struct virtio_piece *pieces, uint32_t count,
-		     void *token)
+bool virtio_ring_add(struct virtio_ring *ring, const struct virtio_piece *pieces, uint32_t count, void *token)
 {
 	uint16_t head = ring->free_head;
 	uint32_t writable = 0;

@@ -1,6 +1,6 @@
 /*
- * virtio_ring.h - the driver's side of a split virtqueue (virtio 1.2, 2.7), without indirect descriptors and
- * without event indices.
+ * virtio_ring.h - the driver's side of a split virtqueue (virtio 1.2, 2.7), without indirect descriptors
+ * and without event indices.
  *
  * Nothing that the device may write is believed: what the driver needs to know of its own descriptors it
  * keeps beside them. The owner of a ring has a lock for it; virtio_ring_has_used() needs none.
@@ -69,9 +69,9 @@ struct virtio_ring {
 	uint16_t used_seen; /* atomic: written under the lock, read without */
 	uint16_t in_flight;
 	uint16_t next[VIRTIO_RING_SIZE_MAX];
-	uint16_t chain_count[VIRTIO_RING_SIZE_MAX];    /* at a chain's head, as the two below */
+	uint16_t chain_count[VIRTIO_RING_SIZE_MAX]; /* at a chain's head, as the two below */
 	uint32_t writable_bytes[VIRTIO_RING_SIZE_MAX];
-	void *tokens[VIRTIO_RING_SIZE_MAX];            /* NULL: no chain starts here */
+	void *tokens[VIRTIO_RING_SIZE_MAX]; /* NULL: no chain starts here */
 };
 
 enum virtio_ring_status {
@@ -92,9 +92,12 @@ void virtio_ring_init(struct virtio_ring *ring, struct virtio_ring_memory *memor
 /* The head that the next virtio_ring_add() will use, if there is room. */
 uint16_t virtio_ring_next_head(const struct virtio_ring *ring);
 
-/* Makes a chain and offers it. False if there are not @count free descriptors. @token is not NULL, @count not 0. */
+/*
+ * Makes a chain and offers it. False if there are not @count free descriptors. @token is not NULL, @count
+ * not 0.
+ */
 MUST_CHECK bool virtio_ring_add(struct virtio_ring *ring, const struct virtio_piece *pieces, uint32_t count,
-				void *token);
+                                void *token);
 
 /* After adding: does the device want to be notified? */
 bool virtio_ring_wants_notify(const struct virtio_ring *ring);
@@ -102,10 +105,16 @@ bool virtio_ring_wants_notify(const struct virtio_ring *ring);
 /* Is there something to take? Any CPU, without a lock. */
 bool virtio_ring_has_used(const struct virtio_ring *ring);
 
-/* The next chain that the device has done with, in its order. After VIRTIO_RING_BROKEN: only virtio_ring_take_back(). */
+/*
+ * The next chain that the device has done with, in its order. After VIRTIO_RING_BROKEN: only
+ * virtio_ring_take_back().
+ */
 enum virtio_ring_status virtio_ring_take(struct virtio_ring *ring, struct virtio_ring_done *done);
 
-/* The token of a chain that the device still has, taken from it; NULL if none is left. The device has been stopped. */
+/*
+ * The token of a chain that the device still has, taken from it; NULL if none is left. The device has been
+ * stopped.
+ */
 void *virtio_ring_take_back(struct virtio_ring *ring);
 
 #endif /* DRIVERS_VIRTIO_RING_H */
