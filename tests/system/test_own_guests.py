@@ -1,0 +1,127 @@
+"""The freestanding guests of tests/guest: what no stock kernel puts to the test.
+
+Where times are judged, the machine counts instructions (own_guest.py), so that they are exact and repeat.
+"""
+
+import os
+import re
+
+import pytest
+from conftest import BUILD, ROOT, janus_machine, mkiso, run_pack
+from own_guest import counting_command, own_guest
+
+FACES = ("hyperv", "xen")
+SLICE_NS = 10_000_000  # hypervisor/core/machine.h
+# A wake-up ends the slice that runs at the next exit after its end: that exit, and the way from there into the guest.
+SWITCH_NS = 100_000
+
+
+@pytest.fixture
+def boot_counting(request, tmp_path):
+    """boot_counting(guests, smp=1, shift=0): as boot of conftest.py, on a machine that counts instructions."""
+    machines = request.node.machines = []
+
+    def start(guests, memory=512, **options):
+        folder = str(tmp_path)
+        run_pack(folder, guests, memory)
+        iso = os.path.join(folder, "janus.iso")
+        mkiso.make_iso(request.config.getoption("--elf"), folder, iso)
+        log = os.path.join(BUILD, "system", request.node.name.replace("/", "_") + ".log")
+        command = counting_command(iso, memory=memory, **options)
+        machines.append(janus_machine.Machine(command=command, log=log))
+        return machines[-1].start()
+
+    yield start
+    for machine in machines:
+        machine.kill()
+
+
+def check_own(machine, name, seconds):
+    """Waits until guest @name has reported pass and powered off. Gives its report."""
+    report = machine.wait_report(name, seconds)
+    assert report["result"] == "pass", report
+    assert machine.wait_end(name, 30)[0] == "powered off"
+    return report
+
+
+def test_the_slice_is_what_these_tests_think():
+    with open(os.path.join(ROOT, "hypervisor/core/machine.h"), encoding="utf-8") as file:
+        assert int(re.search(r"#define SLICE_NS (\d+)", file.read())[1]) == SLICE_NS
+
+
+@pytest.mark.parametrize("face,vcpus,options", [
+    ("hyperv", 64, {}), ("xen", 64, {}), ("hyperv", 4, {"apic": "xapic"}), ("xen", 4, {"apic": "xapic"}),
+], ids=["hyperv-64", "xen-64", "hyperv-xapic", "xen-xapic"])
+def test_all_cpus(boot, face, vcpus, options):
+    """Each of them starts, takes every IPI once, and sees a TSC that does not go back."""
+    report = check_own(boot([own_guest("many", face, "smp", vcpus=vcpus, **options)], memory=1024), "many", 240)
+    assert report["face"] == face
+    assert report["apic"] == options.get("apic", "x2apic")
+    assert report["alive"] == f"{vcpus} of {vcpus}"
+    assert report["ipis"] == f"10 to each of {vcpus - 1}"
+    assert report["broadcast"] == report["ring"] == f"{vcpus - 1} of {vcpus - 1}"
+    assert report["total"] == f"13 each on {vcpus - 1}"
+
+
+HAMMERED = ("sti_nop", "sti_hlt", "sti_cpuid", "sti_in", "sti_rdmsr", "sti_memory", "mov_ss_nop", "mov_ss_cpuid",
+            "mov_ss_in", "mov_ss_rdmsr", "popf", "iret", "sti_cli")
+
+
+def check_hammered(report, rounds, halts):
+    """All rounds came to their end with the interrupt inside the sequence, and some at its first chance."""
+    for name in HAMMERED:
+        found = re.fullmatch(r"(\d+) rounds, (\d+) inside, (\d+) first, (\d+) wrong", report[name])
+        done, inside, first, wrong = map(int, found.groups())
+        assert (done, inside, wrong) == (halts if name == "sti_hlt" else rounds,) * 2 + (0,), (name, report[name])
+        assert first > 0, (name, report[name])
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_interrupts_around_shadows(boot_counting, face):
+    """Delays that rise by few instructions bring the interrupt to every place of each sequence."""
+    machine = boot_counting([own_guest("anvil", face, "hammer", rounds=1000, halts=2000)])
+    check_hammered(check_own(machine, "anvil", 240), 1000, 2000)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_interrupts_around_shadows_in_real_time(boot, face):
+    machine = boot([own_guest("anvil", face, "hammer", rounds=300, halts=2000, range=200000, step=401)], memory=1024)
+    check_hammered(check_own(machine, "anvil", 240), 300, 2000)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_wakeups_beside_a_spinning_cpu(boot_counting, face):
+    """The CPU has a guest that never leaves it by itself: each of 1000 wake-ups comes within one time slice."""
+    other = FACES[1 - FACES.index(face)]
+    limit_ns = SLICE_NS + SWITCH_NS
+    machine = boot_counting([
+        own_guest("busy", other, "spin"),
+        own_guest("sleeper", face, "ticks", count=1000, limit_us=limit_ns // 1000),
+    ])
+    report = check_own(machine, "sleeper", 300)
+    assert report["wakeups"] == "1000" and report["too_late"] == "0"
+    assert int(report["largest_late_ns"]) <= limit_ns
+    assert machine.end_of("busy") is None
+
+
+def test_wakeups_of_an_idle_machine(boot_counting):
+    """With no one else, a wake-up comes at once."""
+    report = check_own(boot_counting([own_guest("sleeper", "xen", "ticks", limit_us=100)]), "sleeper", 120)
+    assert report["too_late"] == "0"
+
+
+@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("vcpus", [1, 4])
+def test_halting_for_good_is_power_off(boot, face, vcpus):
+    machine = boot([own_guest("still", face, "halt", vcpus=vcpus)], memory=1024)
+    machine.expect("still", f"JANUS: halting={vcpus}", 60)
+    assert machine.wait_end("still", 30)[0] == "powered off"
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_triple_fault_ends_its_guest_only(boot, face):
+    machine = boot([own_guest("bad", face, "triple"), own_guest("good", face, "storm", seconds=5)], memory=1024)
+    word, why = machine.wait_end("bad", 60)
+    assert word == "killed" and "triple fault" in why
+    assert not machine.find("bad", "still here")
+    check_own(machine, "good", 60)
