@@ -1,11 +1,13 @@
 /*
  * guest.h - the machine that a guest's driver runs on, as a table of operations.
  *
- * The drivers below guest-drivers/ are freestanding and know no other way out, so the same code runs in the
- * certification guest (real instructions, memory mapped one to one) and in a test process that calls the
- * faces directly (tests/loopback). Linear addresses equal physical ones in both. One thread.
+ * The drivers below guest-drivers/ are freestanding and know no other way out, so the same code
+ * runs in the certification guest (real instructions, memory mapped one to one) and in a test
+ * process that calls the faces directly (tests/loopback). Linear addresses equal physical ones in
+ * both. One thread.
  *
- * The host is trusted no more than Linux trusts it: what stands in shared memory is copied, checked, then used.
+ * The host is trusted no more than Linux trusts it: what stands in shared memory is copied,
+ * checked, then used.
  */
 #ifndef GUEST_DRIVERS_GUEST_H
 #define GUEST_DRIVERS_GUEST_H
@@ -25,7 +27,10 @@ struct guest_ops {
 	bool (*page_alloc)(void *context, struct guest_page *page);
 	/* Gives it back and clears @page; nothing if it is none. */
 	void (*page_free)(void *context, struct guest_page *page);
-	/* Where the page at @gfn is found now; again after a call that changed what is mapped there. NULL: nowhere. */
+	/*
+	 * Where the page at @gfn is found now; again after a call that changed what is mapped
+	 * there. NULL: nowhere.
+	 */
 	uint8_t *(*page_at)(void *context, uint64_t gfn);
 
 	void (*cpuid)(void *context, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
@@ -35,7 +40,8 @@ struct guest_ops {
 	/* Xen's: number in RAX, arguments in RDI, RSI, RDX, R10, R8. */
 	int64_t (*hypercall_xen)(void *context, uint32_t number, const uint64_t args[5]);
 	/* Hyper-V's: control in RCX, physical addresses (or fast input) in RDX and R8. */
-	uint64_t (*hypercall_hyperv)(void *context, uint64_t control, uint64_t input, uint64_t output);
+	uint64_t (*hypercall_hyperv)(void *context, uint64_t control, uint64_t input,
+				     uint64_t output);
 	/* The driver waits: the host may go on, a little time passes. */
 	void (*poll)(void *context);
 };

@@ -1,9 +1,10 @@
 /*
  * netvsp.c - the Hyper-V network device: its life on the bus, and NVSP; rows in specs/nvsp.def.
  *
- * NVSP: INIT, NDIS_CONFIG, NDIS version, receive buffer, send buffer, then RNDIS. One channel: no RSS, no virtual
- * function. A reply is the completion of the message that asked for one; every packet with RNDIS in it is
- * completed with 108, control messages as well, and their RNDIS replies come by the receive buffer.
+ * NVSP: INIT, NDIS_CONFIG, NDIS version, receive buffer, send buffer, then RNDIS. One channel: no
+ * RSS, no virtual function. A reply is the completion of the message that asked for one; every
+ * packet with RNDIS in it is completed with 108, control messages as well, and their RNDIS replies
+ * come by the receive buffer.
  */
 #include "vmbus/netvsp.h"
 
@@ -15,7 +16,7 @@
 #define STEP_BYTES 65536u
 
 typedef void handler_fn(struct netvsp *net, const struct vmbus_packet *packet,
-			const struct nvsp_message *raw);
+                        const struct nvsp_message *raw);
 
 #define SPEC_ROW(number, name, status, handler, clause) static handler_fn handler;
 #include "specs/nvsp.def"
@@ -50,8 +51,7 @@ static uint32_t row_find(uint32_t type)
 /* ------------------------------------------------------------------ replies */
 
 /* The reply, if the guest wants one. */
-static void reply(struct netvsp *net, const struct vmbus_packet *packet,
-		  const struct nvsp_message *message)
+static void reply(struct netvsp *net, const struct vmbus_packet *packet, const struct nvsp_message *message)
 {
 	if (packet->completion_requested) {
 		netvsp_complete(net, packet->transaction_id, message, netvsp_message_bytes(net));
@@ -61,8 +61,8 @@ static void reply(struct netvsp *net, const struct vmbus_packet *packet,
 static void reply_status(struct netvsp *net, const struct vmbus_packet *packet, uint32_t status)
 {
 	struct nvsp_message message = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT_COMPLETE,
-		.u.send_rndis_pkt_complete.status = status,
+	        .msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT_COMPLETE,
+	        .u.send_rndis_pkt_complete.status = status,
 	};
 
 	reply(net, packet, &message);
@@ -73,8 +73,8 @@ static void reply_status(struct netvsp *net, const struct vmbus_packet *packet, 
 static bool version_is_known(uint32_t raw_version)
 {
 	static const uint32_t known[] = {
-		NVSP_PROTOCOL_VERSION_1, NVSP_PROTOCOL_VERSION_2, NVSP_PROTOCOL_VERSION_4,
-		NVSP_PROTOCOL_VERSION_5, NVSP_PROTOCOL_VERSION_6, NVSP_PROTOCOL_VERSION_61,
+	        NVSP_PROTOCOL_VERSION_1, NVSP_PROTOCOL_VERSION_2, NVSP_PROTOCOL_VERSION_4,
+	        NVSP_PROTOCOL_VERSION_5, NVSP_PROTOCOL_VERSION_6, NVSP_PROTOCOL_VERSION_61,
 	};
 
 	for (uint32_t i = 0; i < ARRAY_COUNT(known); i++) {
@@ -93,15 +93,14 @@ static uint8_t offload_revision(uint32_t version)
 	return version >= NVSP_PROTOCOL_VERSION_4 ? 2 : 1;
 }
 
-static void handle_init(struct netvsp *net, const struct vmbus_packet *packet,
-			const struct nvsp_message *raw)
+static void handle_init(struct netvsp *net, const struct vmbus_packet *packet, const struct nvsp_message *raw)
 {
 	uint32_t raw_version = raw->u.init.max_protocol_ver;
 	struct nvsp_message message = {
-		.msg_type = NVSP_MSG_TYPE_INIT_COMPLETE,
-		.u.init_complete = {.negotiated_protocol_ver = NVSP_INVALID_PROTOCOL_VERSION,
-				    .max_mdl_chain_len = MDL_CHAIN_MAX,
-				    .status = NVSP_STAT_FAIL},
+	        .msg_type = NVSP_MSG_TYPE_INIT_COMPLETE,
+	        .u.init_complete = {.negotiated_protocol_ver = NVSP_INVALID_PROTOCOL_VERSION,
+	                            .max_mdl_chain_len = MDL_CHAIN_MAX,
+	                            .status = NVSP_STAT_FAIL},
 	};
 
 	if (raw->u.init.min_protocol_ver == raw_version && version_is_known(raw_version) &&
@@ -117,7 +116,7 @@ static void handle_init(struct netvsp *net, const struct vmbus_packet *packet,
 }
 
 static void handle_ndis_version(struct netvsp *net, const struct vmbus_packet *packet,
-				const struct nvsp_message *raw)
+                                const struct nvsp_message *raw)
 {
 	(void)raw; /* NVSP's own version says enough */
 	reply_status(net, packet, NVSP_STAT_SUCCESS);
@@ -125,13 +124,12 @@ static void handle_ndis_version(struct netvsp *net, const struct vmbus_packet *p
 
 /* The MTU decides on the size of slots, so it is too late when there are some. */
 static void handle_ndis_config(struct netvsp *net, const struct vmbus_packet *packet,
-			       const struct nvsp_message *raw)
+                               const struct nvsp_message *raw)
 {
 	uint32_t mtu = raw->u.send_ndis_config.mtu;
 
 	if (net->receive_buffer == NULL) {
-		net->takes_tags = (raw->u.send_ndis_config.capability &
-				   NVSP_2_VSC_CAPABILITY_IEEE8021Q) != 0;
+		net->takes_tags = (raw->u.send_ndis_config.capability & NVSP_2_VSC_CAPABILITY_IEEE8021Q) != 0;
 		mtu = mtu < RNDIS_MTU_MIN ? RNDIS_MTU_MIN : mtu;
 		net->rndis.mtu_bytes = mtu > RNDIS_MTU_MAX ? RNDIS_MTU_MAX : mtu;
 	}
@@ -155,11 +153,11 @@ static void link_update(struct netvsp *net)
 }
 
 static void handle_receive_buffer(struct netvsp *net, const struct vmbus_packet *packet,
-				  const struct nvsp_message *raw)
+                                  const struct nvsp_message *raw)
 {
 	struct nvsp_message message = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_RECV_BUF_COMPLETE,
-		.u.send_recv_buf_complete.status = NVSP_STAT_FAIL,
+	        .msg_type = NVSP_MSG1_TYPE_SEND_RECV_BUF_COMPLETE,
+	        .u.send_recv_buf_complete.status = NVSP_STAT_FAIL,
 	};
 	struct vmbus_gpadl *gpadl = NULL;
 
@@ -168,11 +166,11 @@ static void handle_receive_buffer(struct netvsp *net, const struct vmbus_packet 
 	}
 	if (gpadl != NULL && netvsp_set_receive_buffer(net, gpadl)) {
 		message.u.send_recv_buf_complete = (struct nvsp_1_send_recv_buf_complete){
-			.status = NVSP_STAT_SUCCESS,
-			.num_sections = 1,
-			.section = {.sub_alloc_size = net->slot_bytes,
-				    .num_sub_allocs = net->slot_count,
-				    .end_offset = net->slot_bytes * net->slot_count},
+		        .status = NVSP_STAT_SUCCESS,
+		        .num_sections = 1,
+		        .section = {.sub_alloc_size = net->slot_bytes,
+		                    .num_sub_allocs = net->slot_count,
+		                    .end_offset = net->slot_bytes * net->slot_count},
 		};
 		link_update(net);
 	} else if (gpadl != NULL) {
@@ -193,7 +191,7 @@ static void receive_buffer_drop(struct netvsp *net)
 }
 
 static void handle_revoke_receive_buffer(struct netvsp *net, const struct vmbus_packet *packet,
-					 const struct nvsp_message *raw)
+                                         const struct nvsp_message *raw)
 {
 	if (raw->u.revoke_buf.id == NETVSC_RECEIVE_BUFFER_ID) {
 		receive_buffer_drop(net);
@@ -202,11 +200,11 @@ static void handle_revoke_receive_buffer(struct netvsp *net, const struct vmbus_
 }
 
 static void handle_send_buffer(struct netvsp *net, const struct vmbus_packet *packet,
-			       const struct nvsp_message *raw)
+                               const struct nvsp_message *raw)
 {
 	struct nvsp_message message = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_SEND_BUF_COMPLETE,
-		.u.send_send_buf_complete.status = NVSP_STAT_FAIL,
+	        .msg_type = NVSP_MSG1_TYPE_SEND_SEND_BUF_COMPLETE,
+	        .u.send_send_buf_complete.status = NVSP_STAT_FAIL,
 	};
 	struct vmbus_gpadl *gpadl = NULL;
 
@@ -217,7 +215,7 @@ static void handle_send_buffer(struct netvsp *net, const struct vmbus_packet *pa
 		net->send_buffer = gpadl;
 		net->section_count = (uint32_t)(vmbus_gpadl_bytes(gpadl) / NETVSP_SECTION_BYTES);
 		message.u.send_send_buf_complete = (struct nvsp_1_send_send_buf_complete){
-			.status = NVSP_STAT_SUCCESS, .section_size = NETVSP_SECTION_BYTES};
+		        .status = NVSP_STAT_SUCCESS, .section_size = NETVSP_SECTION_BYTES};
 	} else if (gpadl != NULL) {
 		vmbus_gpadl_put(gpadl);
 	}
@@ -234,7 +232,7 @@ static void send_buffer_drop(struct netvsp *net)
 }
 
 static void handle_revoke_send_buffer(struct netvsp *net, const struct vmbus_packet *packet,
-				      const struct nvsp_message *raw)
+                                      const struct nvsp_message *raw)
 {
 	(void)raw; /* guests give any id: there is one send buffer */
 	send_buffer_drop(net);
@@ -253,7 +251,7 @@ static void count_answer(struct netvsp *net, const struct rndis_answer *answer)
 
 /* The completion goes first, then the RNDIS reply. */
 static void control_message(struct netvsp *net, const struct vmbus_packet *packet,
-			    const struct netvsp_message_in *message)
+                            const struct netvsp_message_in *message)
 {
 	struct rndis_answer answer = {0};
 	uint32_t bytes = message->bytes < RNDIS_CONTROL_BYTES ? message->bytes : RNDIS_CONTROL_BYTES;
@@ -269,7 +267,7 @@ static void control_message(struct netvsp *net, const struct vmbus_packet *packe
 }
 
 static void handle_rndis(struct netvsp *net, const struct vmbus_packet *packet,
-			 const struct nvsp_message *raw)
+                         const struct nvsp_message *raw)
 {
 	struct netvsp_message_in message;
 	uint32_t status = netvsp_open_message(net, packet, &raw->u.send_rndis_pkt, &message);
@@ -289,7 +287,7 @@ static void handle_rndis(struct netvsp *net, const struct vmbus_packet *packet,
 }
 
 static void handle_unexpected(struct netvsp *net, const struct vmbus_packet *packet,
-			      const struct nvsp_message *raw)
+                              const struct nvsp_message *raw)
 {
 	(void)raw;
 	reply_status(net, packet, NVSP_STAT_FAIL);
@@ -297,7 +295,7 @@ static void handle_unexpected(struct netvsp *net, const struct vmbus_packet *pac
 
 /* Linux takes only a completion without payload for an answer. */
 static void handle_data_path(struct netvsp *net, const struct vmbus_packet *packet,
-			     const struct nvsp_message *raw)
+                             const struct nvsp_message *raw)
 {
 	if (packet->completion_requested) {
 		netvsp_complete(net, packet->transaction_id, raw, 0);
@@ -305,12 +303,12 @@ static void handle_data_path(struct netvsp *net, const struct vmbus_packet *pack
 }
 
 static void handle_subchannel(struct netvsp *net, const struct vmbus_packet *packet,
-			      const struct nvsp_message *raw)
+                              const struct nvsp_message *raw)
 {
 	bool known = raw->u.subchannel_request.op == NVSP_SUBCHANNEL_ALLOCATE;
 	struct nvsp_message message = {
-		.msg_type = NVSP_MSG5_TYPE_SUBCHANNEL,
-		.u.subchannel_complete.status = known ? NVSP_STAT_SUCCESS : NVSP_STAT_FAIL,
+	        .msg_type = NVSP_MSG5_TYPE_SUBCHANNEL,
+	        .u.subchannel_complete.status = known ? NVSP_STAT_SUCCESS : NVSP_STAT_FAIL,
 	};
 
 	reply(net, packet, &message);
@@ -338,7 +336,7 @@ static void packet_handle(struct netvsp *net, const struct vmbus_packet *packet)
 {
 	if (packet->type == VM_PKT_COMP) {
 		vm_count(net->vm, SPEC_NVSP, row_find(NVSP_MSG1_TYPE_SEND_RNDIS_PKT_COMPLETE),
-			 !netvsp_free_slot(net, packet->transaction_id));
+		         !netvsp_free_slot(net, packet->transaction_id));
 	} else {
 		message_handle(net, packet);
 	}
@@ -367,8 +365,7 @@ static bool netvsp_step(void *device)
 		return false;
 	}
 	for (uint32_t i = 0; i < STEP_PACKETS; i++) {
-		if (!net->held &&
-		    vmbus_channel_receive(net->channel, &net->packet) != VMBUS_RECEIVE_OK) {
+		if (!net->held && vmbus_channel_receive(net->channel, &net->packet) != VMBUS_RECEIVE_OK) {
 			return false;
 		}
 		net->held = done_bytes != 0 && done_bytes + packet_bytes(&net->packet) > STEP_BYTES;
@@ -427,10 +424,10 @@ static void netvsp_destroy(void *device)
 }
 
 static const struct vmbus_channel_ops channel_ops = {
-	.open = netvsp_open,
-	.step = netvsp_step,
-	.close = netvsp_close,
-	.destroy = netvsp_destroy,
+        .open = netvsp_open,
+        .step = netvsp_step,
+        .close = netvsp_close,
+        .destroy = netvsp_destroy,
 };
 
 bool netvsp_create(struct vmbus *bus, uint32_t nic)
@@ -439,11 +436,11 @@ bool netvsp_create(struct vmbus *bus, uint32_t nic)
 	const struct vm_nic_config *config = &vm_config(vm)->nics[nic];
 	struct netvsp *net = vm_alloc(vm, sizeof(*net));
 	struct vmbus_channel_spec spec = {
-		.name = "netvsp",
-		.class_id = VMBUS_CLASS_NETWORK,
-		.instance_id = vmbus_instance_id(bus, VMBUS_KIND_NETWORK, (uint8_t)nic),
-		.ops = &channel_ops,
-		.device = net,
+	        .name = "netvsp",
+	        .class_id = VMBUS_CLASS_NETWORK,
+	        .instance_id = vmbus_instance_id(bus, VMBUS_KIND_NETWORK, (uint8_t)nic),
+	        .ops = &channel_ops,
+	        .device = net,
 	};
 
 	if (net == NULL) {
@@ -456,6 +453,7 @@ bool netvsp_create(struct vmbus *bus, uint32_t nic)
 	net->channel = vmbus_channel_add(bus, &spec);
 	if (net->channel == NULL) {
 		vm_free(vm, net);
+		return false;
 	}
-	return net->channel != NULL;
+	return true;
 }

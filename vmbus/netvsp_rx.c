@@ -1,9 +1,10 @@
 /*
- * netvsp_rx.c - what goes to the guest: frames and control messages in slots of its receive buffer, and completions.
+ * netvsp_rx.c - what goes to the guest: frames and control messages in slots of its receive buffer,
+ * and completions.
  *
- * NVSP 1, receive buffer: a slot is 256 bytes for the RNDIS header, the MTU, and 36 bytes that are never filled (some
- * Windows drivers mishandle them). A transfer-page packet names one slot; it is the guest's until it completes that
- * packet, whose transaction id is the slot's number plus 1.
+ * NVSP 1, receive buffer: a slot is 256 bytes for the RNDIS header, the MTU, and 36 bytes that are
+ * never filled (some Windows drivers mishandle them). A transfer-page packet names one slot; it is
+ * the guest's until it completes that packet, whose transaction id is the slot's number plus 1.
  */
 #include "base/bits.h"
 #include "base/mem.h"
@@ -62,7 +63,7 @@ static uint32_t slot_take(struct netvsp *net)
 static uint32_t slot_take_control(struct netvsp *net)
 {
 	return net->slot_count == 0 ? NETVSP_SLOT_NONE
-				    : slot_take_bit(net, 0, BIT64(NETVSP_SLOT_CONTROL) - 1);
+	                            : slot_take_bit(net, 0, BIT64(NETVSP_SLOT_CONTROL) - 1);
 }
 
 static void slot_give(struct netvsp *net, uint32_t slot)
@@ -70,15 +71,12 @@ static void slot_give(struct netvsp *net, uint32_t slot)
 	net->slots_busy[slot / 64] &= ~BIT64(slot % 64);
 }
 
-/* The pages of the first @len bytes of a slot. */
+/* The pages of the first @len bytes of a slot; 0 if the guest's buffer is in too many small pieces. */
 static uint32_t slot_segments(const struct netvsp *net, uint32_t slot, uint32_t len,
-			      struct io_segment segments[NETVSP_SLOT_PAGES])
+                              struct io_segment segments[NETVSP_SLOT_PAGES])
 {
-	uint32_t count = vmbus_gpadl_segments(net->receive_buffer, (uint64_t)slot * net->slot_bytes,
-					      len, segments, NETVSP_SLOT_PAGES);
-
-	CHECK(count != 0);
-	return count;
+	return vmbus_gpadl_segments(net->receive_buffer, (uint64_t)slot * net->slot_bytes, len, segments,
+	                            NETVSP_SLOT_PAGES);
 }
 
 static uint64_t slot_transaction(uint32_t slot)
@@ -93,8 +91,7 @@ bool netvsp_set_receive_buffer(struct netvsp *net, struct vmbus_gpadl *gpadl)
 	uint64_t count;
 
 	spin_lock(&net->lock);
-	net->slot_bytes =
-		RNDIS_SLOT_HEADER_BYTES + net->rndis.mtu_bytes + RNDIS_SLOT_FOOTER_BYTES;
+	net->slot_bytes = RNDIS_SLOT_HEADER_BYTES + net->rndis.mtu_bytes + RNDIS_SLOT_FOOTER_BYTES;
 	count = vmbus_gpadl_bytes(gpadl) / net->slot_bytes;
 	if (count > NETVSP_SLOT_CONTROL) {
 		net->receive_buffer = gpadl;
@@ -135,25 +132,24 @@ bool netvsp_free_slot(struct netvsp *net, uint64_t raw_transaction_id)
 /* ------------------------------------------------------------------ sending; lock held */
 
 /* One RNDIS message of a slot. False: no room in the ring. */
-static bool slot_send(struct netvsp *net, uint64_t transaction_id,
-		      const struct vmtransfer_page_range *range, uint32_t channel_type)
+static bool slot_send(struct netvsp *net, uint64_t transaction_id, const struct vmtransfer_page_range *range,
+                      uint32_t channel_type)
 {
 	struct nvsp_message message = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
-		.u.send_rndis_pkt = {.channel_type = channel_type,
-				     .send_buf_section_index = NVSP_INVALID_SECTION_INDEX},
+	        .msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
+	        .u.send_rndis_pkt = {.channel_type = channel_type,
+	                             .send_buf_section_index = NVSP_INVALID_SECTION_INDEX},
 	};
 
-	return vmbus_channel_send_transfer_pages(net->channel, transaction_id,
-						 NETVSC_RECEIVE_BUFFER_ID, range, 1, &message,
-						 netvsp_message_bytes(net));
+	return vmbus_channel_send_transfer_pages(net->channel, transaction_id, NETVSC_RECEIVE_BUFFER_ID,
+	                                         range, 1, &message, netvsp_message_bytes(net));
 }
 
 static bool output_send(struct netvsp *net, const struct netvsp_output *output)
 {
 	if (output->is_completion) {
-		return vmbus_channel_send_completion(net->channel, output->transaction_id,
-						     &output->message, output->message_bytes);
+		return vmbus_channel_send_completion(net->channel, output->transaction_id, &output->message,
+		                                     output->message_bytes);
 	}
 	return slot_send(net, output->transaction_id, &output->range, NVSP_RMC_CONTROL);
 }
@@ -172,12 +168,16 @@ static void output_add(struct netvsp *net, const struct netvsp_output *output)
 static void control_send(struct netvsp *net, uint32_t slot, const uint8_t *reply, uint32_t bytes)
 {
 	struct netvsp_output output = {
-		.transaction_id = slot_transaction(slot),
-		.range = {.byte_count = bytes, .byte_offset = slot * net->slot_bytes},
+	        .transaction_id = slot_transaction(slot),
+	        .range = {.byte_count = bytes, .byte_offset = slot * net->slot_bytes},
 	};
 	struct io_segment segments[NETVSP_SLOT_PAGES];
 	uint32_t count = slot_segments(net, slot, bytes, segments);
 
+	if (count == 0) {
+		slot_give(net, slot);
+		return;
+	}
 	(void)io_copy_in(segments, count, 0, reply, bytes);
 	output_add(net, &output);
 }
@@ -185,13 +185,13 @@ static void control_send(struct netvsp *net, uint32_t slot, const uint8_t *reply
 /* ------------------------------------------------------------------ for the step */
 
 void netvsp_complete(struct netvsp *net, uint64_t transaction_id, const struct nvsp_message *message,
-		     uint32_t message_bytes)
+                     uint32_t message_bytes)
 {
 	struct netvsp_output output = {
-		.is_completion = true,
-		.transaction_id = transaction_id,
-		.message = *message,
-		.message_bytes = message_bytes,
+	        .is_completion = true,
+	        .transaction_id = transaction_id,
+	        .message = *message,
+	        .message_bytes = message_bytes,
 	};
 
 	spin_lock(&net->lock);
@@ -199,8 +199,7 @@ void netvsp_complete(struct netvsp *net, uint64_t transaction_id, const struct n
 	spin_unlock(&net->lock);
 }
 
-bool netvsp_control(struct netvsp *net, const uint8_t *message, uint32_t bytes,
-		    struct rndis_answer *answer)
+bool netvsp_control(struct netvsp *net, const uint8_t *message, uint32_t bytes, struct rndis_answer *answer)
 {
 	uint8_t reply[RNDIS_REPLY_BYTES];
 	uint32_t slot;
@@ -259,17 +258,18 @@ static uint32_t load16(const uint8_t *at)
 	return (uint32_t)at[0] << 8 | at[1];
 }
 
-/* The verdict on the checksum as this guest wants it, of a frame whose type and network header are at @at. */
-static uint32_t checksum_info(const struct netvsp *net, const struct switch_frame *frame,
-			      const uint8_t *at)
+/*
+ * The verdict on the checksum as this guest wants it, of a frame whose type and network header are
+ * at @at.
+ */
+static uint32_t checksum_info(const struct netvsp *net, const struct switch_frame *frame, const uint8_t *at)
 {
 	bool ipv4 = load16(at) == ETHERTYPE_IPV4;
 	uint32_t tcp = ipv4 ? RNDIS_RX_TCP4 : RNDIS_RX_TCP6;
 	uint32_t udp = ipv4 ? RNDIS_RX_UDP4 : RNDIS_RX_UDP6;
 	uint32_t proto = ipv4 ? at[2 + 9] : at[2 + 6];
 
-	if (!(frame->checksum_good || frame->checksum_blank) ||
-	    (!ipv4 && load16(at) != ETHERTYPE_IPV6)) {
+	if (!(frame->checksum_good || frame->checksum_blank) || (!ipv4 && load16(at) != ETHERTYPE_IPV6)) {
 		return 0;
 	}
 	if (proto == PROTO_TCP && (net->rndis.offloads & tcp) != 0) {
@@ -283,9 +283,8 @@ static uint32_t checksum_info(const struct netvsp *net, const struct switch_fram
 }
 
 /* What is told of the frame whose beginning is @head: its tag is taken out if the guest wants that. */
-static struct rndis_receive frame_describe(const struct netvsp *net,
-					   const struct switch_frame *frame,
-					   const uint8_t head[HEAD_BYTES])
+static struct rndis_receive frame_describe(const struct netvsp *net, const struct switch_frame *frame,
+                                           const uint8_t head[HEAD_BYTES])
 {
 	struct rndis_receive receive = {.data_bytes = frame->len_bytes};
 	const uint8_t *type = head + MAC_BYTES;
@@ -301,8 +300,8 @@ static struct rndis_receive frame_describe(const struct netvsp *net,
 }
 
 /* Copies the frame from @skip on to @offset of the slot. */
-static void frame_copy(const struct switch_frame *frame, uint32_t skip,
-		       const struct io_segment *to, uint32_t to_count, uint32_t offset)
+static void frame_copy(const struct switch_frame *frame, uint32_t skip, const struct io_segment *to,
+                       uint32_t to_count, uint32_t offset)
 {
 	for (uint32_t i = 0; i < frame->segment_count; i++) {
 		const struct io_segment *from = &frame->segments[i];
@@ -317,19 +316,22 @@ static void frame_copy(const struct switch_frame *frame, uint32_t skip,
 	}
 }
 
-/* Header and frame into the slot, and the packet into the ring. False: no room there. */
+/* Header and frame into the slot, and the packet into the ring. False: no room. */
 static bool frame_put(struct netvsp *net, uint32_t slot, const struct switch_frame *frame,
-		      const struct rndis_receive *receive, const uint8_t head[HEAD_BYTES])
+                      const struct rndis_receive *receive, const uint8_t head[HEAD_BYTES])
 {
 	struct vmtransfer_page_range range = {
-		.byte_count = rndis_packet_bytes(receive->data_bytes),
-		.byte_offset = slot * net->slot_bytes,
+	        .byte_count = rndis_packet_bytes(receive->data_bytes),
+	        .byte_offset = slot * net->slot_bytes,
 	};
 	uint8_t header[RNDIS_RECEIVE_OFFSET];
 	struct io_segment to[NETVSP_SLOT_PAGES];
 	uint32_t count = slot_segments(net, slot, range.byte_count, to);
 	uint32_t tag_bytes = receive->tagged ? TAG_BYTES : 0;
 
+	if (count == 0) {
+		return false;
+	}
 	(void)io_copy_in(to, count, 0, header, rndis_build_packet(receive, header));
 	(void)io_copy_in(to, count, RNDIS_RECEIVE_OFFSET, head, MAC_BYTES);
 	frame_copy(frame, MAC_BYTES + tag_bytes, to, count, RNDIS_RECEIVE_OFFSET + MAC_BYTES);
@@ -338,7 +340,7 @@ static bool frame_put(struct netvsp *net, uint32_t slot, const struct switch_fra
 
 /* A tag that stays in the frame comes on top of the MTU. */
 static bool frame_fits(const struct netvsp *net, const struct rndis_receive *receive,
-		       const uint8_t head[HEAD_BYTES])
+                       const uint8_t head[HEAD_BYTES])
 {
 	bool tag_inside = !receive->tagged && load16(head + MAC_BYTES) == ETHERTYPE_VLAN;
 
@@ -347,7 +349,7 @@ static bool frame_fits(const struct netvsp *net, const struct rndis_receive *rec
 
 /* Lock held. */
 static bool frame_receive(struct netvsp *net, const struct switch_frame *frame,
-			  const struct rndis_receive *receive, const uint8_t head[HEAD_BYTES])
+                          const struct rndis_receive *receive, const uint8_t head[HEAD_BYTES])
 {
 	uint32_t slot = NETVSP_SLOT_NONE;
 	bool sent = false;

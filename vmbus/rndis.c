@@ -1,13 +1,14 @@
 /*
  * rndis.c - Remote NDIS PACKET messages: what a guest asks for a frame, and what we say of one.
  *
- * Remote NDIS specification, data channel messages; NDIS, per-packet information. Offsets in the message are
- * relative to its data-offset field, 8 bytes behind its start.
+ * Remote NDIS specification, data channel messages; NDIS, per-packet information. Offsets in the
+ * message are relative to its data-offset field, 8 bytes behind its start.
  *
  * What the headers of a frame hold under an offload: for a checksum both Windows and Linux put the
- * pseudo-header's sum, length included, where the checksum goes. For a large send that sum is without the length,
- * and the IP length is 0. The switch (backend/switch.h) computes both fields itself for every frame that carries
- * such a mark, from the frame's own length, so neither is converted here: what the guest left there is not looked at.
+ * pseudo-header's sum, length included, where the checksum goes. For a large send that sum is
+ * without the length, and the IP length is 0. The switch (backend/switch.h) computes both fields
+ * itself for every frame that carries such a mark, from the frame's own length, so neither is
+ * converted here: what the guest left there is not looked at.
  */
 #include "vmbus/rndis.h"
 
@@ -70,7 +71,8 @@ static uint32_t info_parse(struct rndis_send *send, const uint8_t *at, uint32_t 
 		return 0;
 	}
 	memcpy(&info, at, sizeof(info.header));
-	if (info.header.size < sizeof(info.header) || info.header.size > left || info.header.ppi_offset > info.header.size) {
+	if (info.header.size < sizeof(info.header) || info.header.size > left ||
+	    info.header.ppi_offset > info.header.size) {
 		return 0;
 	}
 	if (info.header.size - info.header.ppi_offset < sizeof(info.value)) {
@@ -95,7 +97,7 @@ static bool infos_parse(struct rndis_send *send, const uint8_t *at, uint32_t lef
 }
 
 bool rndis_parse_packet(const uint8_t *head, uint32_t head_bytes, uint32_t room_bytes,
-			struct rndis_send *send, uint32_t *message_bytes)
+                        struct rndis_send *send, uint32_t *message_bytes)
 {
 	struct packet raw;
 	uint32_t body_bytes;
@@ -105,7 +107,8 @@ bool rndis_parse_packet(const uint8_t *head, uint32_t head_bytes, uint32_t room_
 		return false;
 	}
 	memcpy(&raw, head, sizeof(raw));
-	if (raw.header.ndis_msg_type != RNDIS_MSG_PACKET || raw.header.msg_len < sizeof(raw) || raw.header.msg_len > room_bytes) {
+	if (raw.header.ndis_msg_type != RNDIS_MSG_PACKET || raw.header.msg_len < sizeof(raw) ||
+	    raw.header.msg_len > room_bytes) {
 		return false;
 	}
 	body_bytes = raw.header.msg_len - OFFSET_BASE;
@@ -120,7 +123,8 @@ bool rndis_parse_packet(const uint8_t *head, uint32_t head_bytes, uint32_t room_
 	}
 	body_bytes = (raw.header.msg_len < head_bytes ? raw.header.msg_len : head_bytes) - OFFSET_BASE;
 	return range_fits(raw.body.per_pkt_info_offset, raw.body.per_pkt_info_len, body_bytes) &&
-	       infos_parse(send, head + OFFSET_BASE + raw.body.per_pkt_info_offset, raw.body.per_pkt_info_len);
+	       infos_parse(send, head + OFFSET_BASE + raw.body.per_pkt_info_offset,
+	                   raw.body.per_pkt_info_len);
 }
 
 /* ------------------------------------------------------------------ to the guest */
@@ -128,21 +132,19 @@ bool rndis_parse_packet(const uint8_t *head, uint32_t head_bytes, uint32_t room_
 static void info_add(struct packet *packet, uint8_t *header, uint32_t type, uint32_t value)
 {
 	struct info info = {
-		.header = {.size = sizeof(info), .type = type, .ppi_offset = sizeof(info.header)},
-		.value = value,
+	        .header = {.size = sizeof(info), .type = type, .ppi_offset = sizeof(info.header)},
+	        .value = value,
 	};
 
 	memcpy(header + sizeof(*packet) + packet->body.per_pkt_info_len, &info, sizeof(info));
 	packet->body.per_pkt_info_len += (uint32_t)sizeof(info);
 }
 
-uint32_t rndis_build_packet(const struct rndis_receive *receive,
-			    uint8_t header[RNDIS_RECEIVE_OFFSET])
+uint32_t rndis_build_packet(const struct rndis_receive *receive, uint8_t header[RNDIS_RECEIVE_OFFSET])
 {
 	struct packet packet = {
-		.header = {RNDIS_MSG_PACKET, rndis_packet_bytes(receive->data_bytes)},
-		.body = {.data_offset = RNDIS_RECEIVE_OFFSET - OFFSET_BASE,
-			 .data_len = receive->data_bytes},
+	        .header = {RNDIS_MSG_PACKET, rndis_packet_bytes(receive->data_bytes)},
+	        .body = {.data_offset = RNDIS_RECEIVE_OFFSET - OFFSET_BASE, .data_len = receive->data_bytes},
 	};
 
 	if (receive->checksum != 0) {

@@ -1,9 +1,10 @@
 /*
- * rndis_control.c - Remote NDIS control messages and the objects that QUERY and SET name; rows in specs/rndis.def.
+ * rndis_control.c - Remote NDIS control messages and the objects that QUERY and SET name; rows in
+ * specs/rndis.def.
  *
- * Remote NDIS specification, control channel messages; NDIS, objects. Offsets in a message are relative to its
- * request id, 8 bytes behind its start. A query that is refused has length 0 and offset 0: Linux looks at
- * these and not at the status.
+ * Remote NDIS specification, control channel messages; NDIS, objects. Offsets in a message are
+ * relative to its request id, 8 bytes behind its start. A query that is refused has length 0 and
+ * offset 0: Linux looks at these and not at the status.
  */
 #include "vmbus/rndis.h"
 
@@ -127,7 +128,7 @@ static const struct {
 };
 _Static_assert(ARRAY_COUNT(rows) <= SPEC_ROW_MAX, "rows of specs/rndis.def");
 
-uint32_t rndis_row(uint32_t number)
+static uint32_t row_find(uint32_t number)
 {
 	for (uint32_t i = 0; i < ARRAY_COUNT(rows); i++) {
 		if (rows[i].number == number) {
@@ -138,7 +139,7 @@ uint32_t rndis_row(uint32_t number)
 }
 
 void rndis_control(struct rndis *rndis, const uint8_t *message, uint32_t bytes, uint8_t *reply,
-		   struct rndis_answer *answer)
+                   struct rndis_answer *answer)
 {
 	struct call call = {.rndis = rndis, .in = message, .out = reply, .answer = answer};
 	struct request raw;
@@ -153,9 +154,8 @@ void rndis_control(struct rndis *rndis, const uint8_t *message, uint32_t bytes, 
 	    raw.header.ndis_msg_type >= OID_FIRST) {
 		return;
 	}
-	call.in_bytes = raw.header.msg_len < RNDIS_CONTROL_BYTES ? raw.header.msg_len
-								 : RNDIS_CONTROL_BYTES;
-	row = rndis_row(raw.header.ndis_msg_type);
+	call.in_bytes = raw.header.msg_len < RNDIS_CONTROL_BYTES ? raw.header.msg_len : RNDIS_CONTROL_BYTES;
+	row = row_find(raw.header.ndis_msg_type);
 	answer->row = row;
 	if (row == SPEC_UNKNOWN) {
 		return;
@@ -190,8 +190,8 @@ static void reply_store(struct call *call, const void *reply, uint32_t bytes)
 static void reply_status(struct call *call, uint32_t request_type, uint32_t id)
 {
 	struct status_reply reply = {
-		.header = reply_header(request_type, sizeof(reply)),
-		.body = {id, call->status},
+	        .header = reply_header(request_type, sizeof(reply)),
+	        .body = {id, call->status},
 	};
 
 	reply_store(call, &reply, sizeof(reply));
@@ -201,8 +201,8 @@ static void reply_status(struct call *call, uint32_t request_type, uint32_t id)
 static void reply_query(struct call *call, uint32_t request_type, uint32_t id, uint32_t info_bytes)
 {
 	struct query_reply reply = {
-		.header = reply_header(request_type, (uint32_t)sizeof(reply) + info_bytes),
-		.body = {.req_id = id, .status = call->status},
+	        .header = reply_header(request_type, (uint32_t)sizeof(reply) + info_bytes),
+	        .body = {.req_id = id, .status = call->status},
 	};
 
 	if (call->status == RNDIS_STATUS_SUCCESS) {
@@ -235,18 +235,19 @@ static void message_initialize(struct call *call)
 		call->status = STATUS_BAD_VERSION;
 	}
 	reply = (struct initialize_reply){
-		.header = reply_header(RNDIS_MSG_INIT, sizeof(reply)),
-		.body = {
-			.req_id = request.body.req_id,
-			.status = call->status,
-			.major_ver = RNDIS_MAJOR_VERSION,
-			.minor_ver = RNDIS_MINOR_VERSION,
-			.dev_flags = RNDIS_DF_CONNECTIONLESS,
-			.medium = RNDIS_MEDIUM_802_3,
-			.max_pkt_per_msg = RNDIS_SEND_PACKETS,
-			.max_xfer_size = TRANSFER_BYTES_MAX,
-			.pkt_alignment_factor = ALIGNMENT_SHIFT,
-		},
+	        .header = reply_header(RNDIS_MSG_INIT, sizeof(reply)),
+	        .body =
+	                {
+	                        .req_id = request.body.req_id,
+	                        .status = call->status,
+	                        .major_ver = RNDIS_MAJOR_VERSION,
+	                        .minor_ver = RNDIS_MINOR_VERSION,
+	                        .dev_flags = RNDIS_DF_CONNECTIONLESS,
+	                        .medium = RNDIS_MEDIUM_802_3,
+	                        .max_pkt_per_msg = RNDIS_SEND_PACKETS,
+	                        .max_xfer_size = TRANSFER_BYTES_MAX,
+	                        .pkt_alignment_factor = ALIGNMENT_SHIFT,
+	                },
 	};
 	reply_store(call, &reply, sizeof(reply));
 }
@@ -288,24 +289,22 @@ static void message_set_ex(struct call *call)
 }
 
 /* Runs the object's handler on @object; the status is left in both. */
-static void object_call(struct call *call, const struct rndis_query_request *raw,
-			struct call *object)
+static void object_call(struct call *call, const struct rndis_query_request *raw, struct call *object)
 {
-	uint32_t row = raw->oid >= OID_FIRST ? rndis_row(raw->oid) : SPEC_UNKNOWN;
+	uint32_t row = raw->oid >= OID_FIRST ? row_find(raw->oid) : SPEC_UNKNOWN;
 
 	call->answer->has_object = true;
 	call->answer->object_row = row;
 	if (!call->rndis->operational) {
 		object->status = STATUS_ADAPTER_NOT_READY;
-	} else if (raw->info_buflen != 0 && !range_fits(raw->info_buf_offset, raw->info_buflen,
-							call->in_bytes - OFFSET_BASE)) {
+	} else if (raw->info_buflen != 0 &&
+	           !range_fits(raw->info_buf_offset, raw->info_buflen, call->in_bytes - OFFSET_BASE)) {
 		object->status = RNDIS_STATUS_INVALID_DATA;
 	} else if (row == SPEC_UNKNOWN) {
 		object->status = RNDIS_STATUS_NOT_SUPPORTED;
 	} else {
 		object->in_bytes = raw->info_buflen;
-		object->in = raw->info_buflen == 0 ? call->in
-						   : call->in + OFFSET_BASE + raw->info_buf_offset;
+		object->in = raw->info_buflen == 0 ? call->in : call->in + OFFSET_BASE + raw->info_buf_offset;
 		rows[row].handle(object);
 	}
 	call->status = object->status;
@@ -319,7 +318,7 @@ static void message_query(struct call *call)
 	if (request_load(call, &request, sizeof(request))) {
 		object_call(call, &request.body, &object);
 		reply_query(call, RNDIS_MSG_QUERY, request.body.req_id,
-			    object.status == RNDIS_STATUS_SUCCESS ? object.out_bytes : 0);
+		            object.status == RNDIS_STATUS_SUCCESS ? object.out_bytes : 0);
 	}
 }
 
@@ -434,10 +433,10 @@ static void oid_max_link_speed(struct call *call)
 static void oid_link_state(struct call *call)
 {
 	struct link_state state = {
-		.header = {NDIS_OBJECT_TYPE_DEFAULT, 1, sizeof(state)},
-		.connected = 1,
-		.xmit_speed = LINK_SPEED,
-		.rcv_speed = LINK_SPEED,
+	        .header = {NDIS_OBJECT_TYPE_DEFAULT, 1, sizeof(state)},
+	        .connected = 1,
+	        .xmit_speed = LINK_SPEED,
+	        .rcv_speed = LINK_SPEED,
 	};
 
 	answer_bytes(call, &state, sizeof(state));
@@ -469,8 +468,7 @@ static void oid_driver_version(struct call *call)
 
 static void oid_mac_options(struct call *call)
 {
-	answer32(call, MAC_OPTION_COPY_LOOKAHEAD | MAC_OPTION_TRANSFERS_NOT_PEND |
-			       MAC_OPTION_NO_LOOPBACK);
+	answer32(call, MAC_OPTION_COPY_LOOKAHEAD | MAC_OPTION_TRANSFERS_NOT_PEND | MAC_OPTION_NO_LOOPBACK);
 }
 
 static void oid_send_packets(struct call *call)
@@ -595,8 +593,7 @@ static void oid_config_parameter(struct call *call)
 	if (!is_network_address(call->in + raw.name_offset, raw.name_length & ~1u)) {
 		return;
 	}
-	if (raw.type != CONFIG_STRING ||
-	    !address_parse(call->in + raw.value_offset, raw.value_length, mac)) {
+	if (raw.type != CONFIG_STRING || !address_parse(call->in + raw.value_offset, raw.value_length, mac)) {
 		call->status = RNDIS_STATUS_INVALID_DATA;
 		return;
 	}
@@ -656,7 +653,7 @@ static void oid_offload_current(struct call *call)
 static void oid_offload_parameters(struct call *call)
 {
 	call->status = call->set ? rndis_set_offloads(call->rndis, call->in, call->in_bytes)
-				 : RNDIS_STATUS_NOT_SUPPORTED;
+	                         : RNDIS_STATUS_NOT_SUPPORTED;
 }
 
 static void oid_encapsulation(struct call *call)
@@ -675,8 +672,8 @@ static void oid_encapsulation(struct call *call)
 
 void rndis_init(struct rndis *rndis, const uint8_t mac[6])
 {
-	*rndis = (struct rndis){
-		.offload_revision = 1, .mtu_bytes = RNDIS_MTU_MIN, .offloads = RNDIS_OFFLOADS};
+	*rndis =
+	        (struct rndis){.offload_revision = 1, .mtu_bytes = RNDIS_MTU_MIN, .offloads = RNDIS_OFFLOADS};
 	memcpy(rndis->mac, mac, sizeof(rndis->mac));
 	memcpy(rndis->permanent_mac, mac, sizeof(rndis->permanent_mac));
 }

@@ -1,8 +1,10 @@
 /*
- * rndis_offload.c - NDIS's objects about offloads: what the device can do, what the guest wants of it.
+ * rndis_offload.c - NDIS's objects about offloads: what the device can do, what the guest wants of
+ * it.
  *
- * NDIS 6: NDIS_OFFLOAD, NDIS_OFFLOAD_PARAMETERS, NDIS_OFFLOAD_ENCAPSULATION. An offload for sending is a thing
- * that the guest may ask for frame by frame; switching it off changes only what is reported as in force.
+ * NDIS 6: NDIS_OFFLOAD, NDIS_OFFLOAD_PARAMETERS, NDIS_OFFLOAD_ENCAPSULATION. An offload for sending
+ * is a thing that the guest may ask for frame by frame; switching it off changes only what is
+ * reported as in force.
  */
 #include "vmbus/rndis_offload.h"
 
@@ -33,10 +35,10 @@ static uint32_t offload_caps(uint32_t offloads, uint32_t tcp, uint32_t udp)
 static struct ndis_csum_offload csum_build(uint32_t offloads)
 {
 	struct ndis_csum_offload csum = {
-		.ip4_txcsum = offload_caps(offloads, RNDIS_TX_TCP4, RNDIS_TX_UDP4),
-		.ip4_rxcsum = offload_caps(offloads, RNDIS_RX_TCP4, RNDIS_RX_UDP4),
-		.ip6_txcsum = offload_caps(offloads, RNDIS_TX_TCP6, RNDIS_TX_UDP6),
-		.ip6_rxcsum = offload_caps(offloads, RNDIS_RX_TCP6, RNDIS_RX_UDP6),
+	        .ip4_txcsum = offload_caps(offloads, RNDIS_TX_TCP4, RNDIS_TX_UDP4),
+	        .ip4_rxcsum = offload_caps(offloads, RNDIS_RX_TCP4, RNDIS_RX_UDP4),
+	        .ip6_txcsum = offload_caps(offloads, RNDIS_TX_TCP6, RNDIS_TX_UDP6),
+	        .ip6_rxcsum = offload_caps(offloads, RNDIS_RX_TCP6, RNDIS_RX_UDP6),
 	};
 
 	csum.ip4_txenc = csum.ip4_txcsum != 0 ? NDIS_OFFLOAD_ENCAPSULATION_802_3 : 0;
@@ -49,12 +51,12 @@ static struct ndis_csum_offload csum_build(uint32_t offloads)
 uint32_t rndis_build_offload(const struct rndis *rndis, uint32_t offloads, struct ndis_offload *out)
 {
 	static const uint16_t sizes[] = {0, NDIS_OFFLOAD_SIZE_6_0, NDIS_OFFLOAD_SIZE_6_1,
-					 NDIS_OFFLOAD_SIZE_6_30};
+	                                 NDIS_OFFLOAD_SIZE_6_30};
 	uint8_t revision = rndis->offload_revision;
 
 	*out = (struct ndis_offload){
-		.header = {NDIS_OBJECT_TYPE_OFFLOAD, revision, sizes[revision]},
-		.csum = csum_build(offloads),
+	        .header = {NDIS_OBJECT_TYPE_OFFLOAD, revision, sizes[revision]},
+	        .csum = csum_build(offloads),
 	};
 	if ((offloads & RNDIS_LSO4) != 0) {
 		out->lsov2.ip4_encap = NDIS_OFFLOAD_ENCAPSULATION_802_3;
@@ -78,8 +80,8 @@ uint32_t rndis_build_offload_status(const struct rndis *rndis, uint8_t *reply)
 		struct rndis_message_header header;
 		struct rndis_indicate_status body;
 	} PACKED message = {
-		.header = {RNDIS_MSG_INDICATE, (uint32_t)sizeof(message) + bytes},
-		.body = {RNDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG, bytes, sizeof(message.body)},
+	        .header = {RNDIS_MSG_INDICATE, (uint32_t)sizeof(message) + bytes},
+	        .body = {RNDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG, bytes, sizeof(message.body)},
 	};
 
 	memcpy(reply, &message, sizeof(message));
@@ -90,9 +92,13 @@ uint32_t rndis_build_offload_status(const struct rndis *rndis, uint8_t *reply)
 void rndis_build_encapsulation(struct rndis_encapsulation *out)
 {
 	*out = (struct rndis_encapsulation){
-		{OBJECT_TYPE_ENCAPSULATION, 1, sizeof(*out)},
-		ENCAPSULATION_ON, NDIS_OFFLOAD_ENCAPSULATION_802_3, ETHER_BYTES,
-		ENCAPSULATION_ON, NDIS_OFFLOAD_ENCAPSULATION_802_3, ETHER_BYTES,
+	        {OBJECT_TYPE_ENCAPSULATION, 1, sizeof(*out)},
+	        ENCAPSULATION_ON,
+	        NDIS_OFFLOAD_ENCAPSULATION_802_3,
+	        ETHER_BYTES,
+	        ENCAPSULATION_ON,
+	        NDIS_OFFLOAD_ENCAPSULATION_802_3,
+	        ETHER_BYTES,
 	};
 }
 
@@ -162,8 +168,7 @@ uint32_t rndis_check_encapsulation(const uint8_t *in, uint32_t in_bytes)
 		return RNDIS_STATUS_INVALID_DATA;
 	}
 	return encapsulation_fits(raw.ipv4_enabled, raw.ipv4_type, raw.ipv4_header_bytes) &&
-			       encapsulation_fits(raw.ipv6_enabled, raw.ipv6_type,
-						  raw.ipv6_header_bytes)
-		       ? RNDIS_STATUS_SUCCESS
-		       : RNDIS_STATUS_NOT_SUPPORTED;
+	                       encapsulation_fits(raw.ipv6_enabled, raw.ipv6_type, raw.ipv6_header_bytes)
+	               ? RNDIS_STATUS_SUCCESS
+	               : RNDIS_STATUS_NOT_SUPPORTED;
 }

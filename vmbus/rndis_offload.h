@@ -14,9 +14,11 @@ struct rndis_encapsulation {
 } PACKED;
 _Static_assert(sizeof(struct rndis_encapsulation) == 28, "NDIS_OFFLOAD_ENCAPSULATION");
 
-/* NDIS_OFFLOAD for @offloads (enum rndis_offload), in the revision that this guest knows. Returns its size. */
-uint32_t rndis_build_offload(const struct rndis *rndis, uint32_t offloads,
-			     struct ndis_offload *out);
+/*
+ * NDIS_OFFLOAD for @offloads (enum rndis_offload), in the revision that this guest knows. Returns
+ * its size.
+ */
+uint32_t rndis_build_offload(const struct rndis *rndis, uint32_t offloads, struct ndis_offload *out);
 void rndis_build_encapsulation(struct rndis_encapsulation *out);
 
 /* The guest's NDIS_OFFLOAD_PARAMETERS and NDIS_OFFLOAD_ENCAPSULATION. They return RNDIS_STATUS_*. */

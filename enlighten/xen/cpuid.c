@@ -64,7 +64,7 @@ static void leaf_hvm(struct vcpu *vcpu, uint32_t subleaf, struct cpuid_regs *out
 {
 	if (subleaf == 0) {
 		out->eax = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT |
-			   XEN_HVM_CPUID_UPCALL_VECTOR;
+		           XEN_HVM_CPUID_UPCALL_VECTOR;
 		out->ebx = vcpu_index(vcpu);
 		out->ecx = vm_config(vcpu_vm(vcpu))->id;
 	}
@@ -152,8 +152,7 @@ static bool write_page(struct vm *vm, gpa_t at)
 		for (uint32_t i = 0; i < STUBS_A_STEP; i++) {
 			fill_stub(stubs + i * XEN_HYPERCALL_STUB_BYTES, n + i, vmmcall);
 		}
-		if (vm_write(vm, gpa(at.v + n * XEN_HYPERCALL_STUB_BYTES), stubs, sizeof(stubs)) !=
-		    VM_OK) {
+		if (vm_write(vm, gpa(at.v + n * XEN_HYPERCALL_STUB_BYTES), stubs, sizeof(stubs)) != VM_OK) {
 			return false;
 		}
 	}

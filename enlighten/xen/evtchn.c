@@ -65,7 +65,7 @@ static void select_port(struct xen_vcpu *v, uint32_t port)
 		return;
 	}
 	sel = narrow ? (v->info_off + offsetof(struct xen_vcpu_info32, evtchn_pending_sel)) * 8 + port / 32
-		     : (v->info_off + offsetof(struct xen_vcpu_info64, evtchn_pending_sel)) * 8 + port / 64;
+	             : (v->info_off + offsetof(struct xen_vcpu_info64, evtchn_pending_sel)) * 8 + port / 64;
 	if (!vm_page_set_bit(page, sel) && vm_page_exchange8(page, v->info_off, 1) == 0) {
 		evtchn_deliver(v);
 	}
@@ -298,8 +298,8 @@ static void fill_shared(struct xen_vm *xen)
 	}
 	for (uint32_t i = 0; i < XEN_LEGACY_MAX_VCPUS; i++) {
 		time_write_info(xen, xen->shared,
-				i * (uint32_t)sizeof(struct xen_vcpu_info64) +
-					(uint32_t)offsetof(struct xen_vcpu_info64, time));
+		                i * (uint32_t)sizeof(struct xen_vcpu_info64) +
+		                        (uint32_t)offsetof(struct xen_vcpu_info64, time));
 	}
 	time_write_wallclock_locked(xen);
 }

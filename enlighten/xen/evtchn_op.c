@@ -8,7 +8,11 @@
 
 #define PORTS_A_STEP 4 /* of XEN_COST_STEP: 256 ports closed an exit */
 
-enum virq_kind { VIRQ_KIND_VCPU, VIRQ_KIND_DOMAIN, VIRQ_KIND_GLOBAL };
+enum virq_kind {
+	VIRQ_KIND_VCPU,
+	VIRQ_KIND_DOMAIN,
+	VIRQ_KIND_GLOBAL
+};
 
 static enum virq_kind virq_kind(uint32_t virq)
 {
@@ -48,7 +52,7 @@ static int64_t alloc_unbound(struct xen_call *call)
 	arg.port = evtchn_port_alloc_locked(xen);
 	if (arg.port != 0) {
 		xen->ports[arg.port].remote_dom =
-			arg.remote_dom == DOMID_SELF ? (uint16_t)vm_config(call->vm)->id : arg.remote_dom;
+		        arg.remote_dom == DOMID_SELF ? (uint16_t)vm_config(call->vm)->id : arg.remote_dom;
 	}
 	spin_unlock(&xen->event_lock);
 	return put_port(call, arg.port, &arg, sizeof(arg));
@@ -127,8 +131,7 @@ static int64_t bind_virq(struct xen_call *call)
 	if (!xen_get(call, call->args[1], &arg, sizeof(arg))) {
 		return -XEN_EFAULT;
 	}
-	if (arg.virq >= NR_VIRQS ||
-	    (virq_kind(arg.virq) != VIRQ_KIND_VCPU && arg.vcpu != 0)) {
+	if (arg.virq >= NR_VIRQS || (virq_kind(arg.virq) != VIRQ_KIND_VCPU && arg.vcpu != 0)) {
 		return -XEN_EINVAL;
 	}
 	v = xen_vcpu_at(xen, arg.vcpu);

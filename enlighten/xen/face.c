@@ -149,16 +149,16 @@ void xen_set_console_port(struct vm *vm, uint32_t port)
 }
 
 const struct face xen_face = {
-	.create = xen_create,
-	.reset = xen_reset,
-	.teardown = xen_teardown,
-	.cpuid = xen_cpuid,
-	.msr_read = xen_msr_read,
-	.msr_write = xen_msr_write,
-	.hypercall = xen_hypercall,
-	.upcall = xen_upcall,
-	.lapic_enabled = xen_lapic_enabled,
-	.eoi = xen_eoi,
-	.scheduled = xen_scheduled,
-	.vcpu_reset = xen_vcpu_reset,
+        .create = xen_create,
+        .reset = xen_reset,
+        .teardown = xen_teardown,
+        .cpuid = xen_cpuid,
+        .msr_read = xen_msr_read,
+        .msr_write = xen_msr_write,
+        .hypercall = xen_hypercall,
+        .upcall = xen_upcall,
+        .lapic_enabled = xen_lapic_enabled,
+        .eoi = xen_eoi,
+        .scheduled = xen_scheduled,
+        .vcpu_reset = xen_vcpu_reset,
 };

@@ -101,7 +101,7 @@ static void unmark_entry(struct vm_page *frame, uint32_t off, const struct gntta
 }
 
 int16_t gnttab_hold_locked(struct xen_vm *xen, uint32_t raw_ref, uint16_t domid, bool write,
-			   struct gnttab_hold *hold)
+                           struct gnttab_hold *hold)
 {
 	struct gnttab_active *active = gnttab_active_locked(xen, raw_ref);
 	uint32_t off = entry_off(raw_ref);
@@ -177,9 +177,9 @@ void gnttab_release(struct vm *vm, struct gnttab_hold *hold)
 static void write_reserved(struct xen_vm *xen, uint32_t ref, enum vm_special which)
 {
 	struct xen_grant_entry_v1 entry = {
-		.flags = GTF_permit_access,
-		.domid = XEN_DOMID_BACKENDS,
-		.frame = (uint32_t)(vm_special_page(xen->vm, which).v >> PAGE_SHIFT),
+	        .flags = GTF_permit_access,
+	        .domid = XEN_DOMID_BACKENDS,
+	        .frame = (uint32_t)(vm_special_page(xen->vm, which).v >> PAGE_SHIFT),
 	};
 
 	vm_page_write(xen->frames[0], entry_off(ref), &entry, sizeof(entry));

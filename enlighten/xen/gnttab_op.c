@@ -67,8 +67,7 @@ static bool unmap_one(struct xen_call *call, uint64_t at)
 	struct xen_gnttab_unmap arg;
 
 	return xen_get(call, at, &arg, sizeof(arg)) &&
-	       xen_put(call, at + offsetof(struct xen_gnttab_unmap, status), &bad_handle,
-		       sizeof(bad_handle));
+	       xen_put(call, at + offsetof(struct xen_gnttab_unmap, status), &bad_handle, sizeof(bad_handle));
 }
 
 static int64_t unmap_refs(struct xen_call *call)
@@ -97,23 +96,22 @@ static void decode_copy(const struct xen_gnttab_copy64 *arg, struct copy_request
 	bool dest_ref = (arg->flags & GNTCOPY_dest_gref) != 0;
 
 	*out = (struct copy_request){
-		.source = {source_ref,
-			   source_ref ? (uint32_t)arg->source.ref_or_gmfn : arg->source.ref_or_gmfn,
-			   arg->source.domid, arg->source.offset},
-		.dest = {dest_ref,
-			 dest_ref ? (uint32_t)arg->dest.ref_or_gmfn : arg->dest.ref_or_gmfn,
-			 arg->dest.domid, arg->dest.offset},
-		.len = arg->len,
+	        .source = {source_ref,
+	                   source_ref ? (uint32_t)arg->source.ref_or_gmfn : arg->source.ref_or_gmfn,
+	                   arg->source.domid, arg->source.offset},
+	        .dest = {dest_ref, dest_ref ? (uint32_t)arg->dest.ref_or_gmfn : arg->dest.ref_or_gmfn,
+	                 arg->dest.domid, arg->dest.offset},
+	        .len = arg->len,
 	};
 }
 
 static void widen_copy(const struct xen_gnttab_copy32 *in, struct xen_gnttab_copy64 *out)
 {
 	*out = (struct xen_gnttab_copy64){
-		.source = {in->source.ref_or_gmfn, in->source.domid, in->source.offset, 0},
-		.dest = {in->dest.ref_or_gmfn, in->dest.domid, in->dest.offset, 0},
-		.len = in->len,
-		.flags = in->flags,
+	        .source = {in->source.ref_or_gmfn, in->source.domid, in->source.offset, 0},
+	        .dest = {in->dest.ref_or_gmfn, in->dest.domid, in->dest.offset, 0},
+	        .len = in->len,
+	        .flags = in->flags,
 	};
 }
 
@@ -135,8 +133,7 @@ static bool get_copy(struct xen_call *call, uint64_t at, struct copy_request *ou
 }
 
 /* Pins one end. A frame number is the caller's own; so is every grant that there is to it. */
-static int16_t hold_end(struct xen_vm *xen, const struct copy_end *end, bool write,
-			struct gnttab_hold *hold)
+static int16_t hold_end(struct xen_vm *xen, const struct copy_end *end, bool write, struct gnttab_hold *hold)
 {
 	int16_t status;
 	gpa_t at;
@@ -155,8 +152,8 @@ static int16_t hold_end(struct xen_vm *xen, const struct copy_end *end, bool wri
 		return end->domid == XEN_DOMID_BACKENDS ? GNTST_bad_gntref : GNTST_bad_domain;
 	}
 	spin_lock(&xen->grant_lock);
-	status = gnttab_hold_locked(xen, (uint32_t)end->raw_place, (uint16_t)vm_config(xen->vm)->id,
-				    write, hold);
+	status = gnttab_hold_locked(xen, (uint32_t)end->raw_place, (uint16_t)vm_config(xen->vm)->id, write,
+	                            hold);
 	spin_unlock(&xen->grant_lock);
 	return status;
 }
@@ -174,7 +171,7 @@ static void release_end(struct xen_vm *xen, const struct copy_end *end, struct g
 }
 
 static void copy_bytes(struct vm_page *from, uint32_t from_off, struct vm_page *to, uint32_t to_off,
-		       uint32_t len)
+                       uint32_t len)
 {
 	uint8_t bytes[COPY_STEP_BYTES];
 
@@ -218,17 +215,16 @@ static bool copy_one(struct xen_call *call, uint64_t at)
 		status = copy_checked(call->xen, &r);
 	}
 	return xen_put(call,
-		       at + (call->narrow ? offsetof(struct xen_gnttab_copy32, status)
-					  : offsetof(struct xen_gnttab_copy64, status)),
-		       &status, sizeof(status));
+	               at + (call->narrow ? offsetof(struct xen_gnttab_copy32, status)
+	                                  : offsetof(struct xen_gnttab_copy64, status)),
+	               &status, sizeof(status));
 }
 
 static int64_t copy_refs(struct xen_call *call)
 {
-	return for_each_entry(call,
-			      call->narrow ? sizeof(struct xen_gnttab_copy32)
-					   : sizeof(struct xen_gnttab_copy64),
-			      copy_one);
+	return for_each_entry(
+	        call, call->narrow ? sizeof(struct xen_gnttab_copy32) : sizeof(struct xen_gnttab_copy64),
+	        copy_one);
 }
 
 /* ------------------------------------------------------------------ the table itself */
@@ -276,7 +272,7 @@ static bool get_setup(struct xen_call *call, struct xen_gnttab_setup64 *arg)
 		return false;
 	}
 	*arg = (struct xen_gnttab_setup64){
-		.dom = narrow.dom, .nr_frames = narrow.nr_frames, .frame_list = narrow.frame_list};
+	        .dom = narrow.dom, .nr_frames = narrow.nr_frames, .frame_list = narrow.frame_list};
 	return true;
 }
 
@@ -302,9 +298,9 @@ static int64_t setup_table(struct xen_call *call)
 		}
 	}
 	return xen_put(call, call->args[1] + offsetof(struct xen_gnttab_setup64, status), &status,
-		       sizeof(status))
-		       ? 0
-		       : -XEN_EFAULT;
+	               sizeof(status))
+	               ? 0
+	               : -XEN_EFAULT;
 }
 
 static int64_t query_size(struct xen_call *call)

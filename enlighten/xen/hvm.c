@@ -10,41 +10,47 @@
 
 /* ------------------------------------------------------------------ parameters */
 
-enum param_right { PARAM_NONE = 0, PARAM_GET = 1, PARAM_SET = 2, PARAM_BOTH = 3, PARAM_GONE = 4, PARAM_ONCE = 8 };
+enum param_right {
+	PARAM_NONE = 0,
+	PARAM_GET = 1,
+	PARAM_SET = 2,
+	PARAM_BOTH = 3,
+	PARAM_GONE = 4,
+	PARAM_ONCE = 8
+};
 
 /* What a guest may do with each; what does not stand here is the device model's or the toolstack's. */
 static const uint8_t param_rights[HVM_NR_PARAMS] = {
-	[HVM_PARAM_CALLBACK_IRQ] = PARAM_BOTH,
-	[HVM_PARAM_STORE_PFN] = PARAM_GET,
-	[HVM_PARAM_STORE_EVTCHN] = PARAM_BOTH,
-	[HVM_PARAM_VM86_TSS] = PARAM_BOTH,
-	[HVM_PARAM_CONSOLE_PFN] = PARAM_GET,
-	[HVM_PARAM_CONSOLE_EVTCHN] = PARAM_BOTH,
-	[HVM_PARAM_ACPI_IOPORTS_LOCATION] = PARAM_BOTH,
-	[HVM_PARAM_VM_GENERATION_ID_ADDR] = PARAM_BOTH,
-	[HVM_PARAM_ALTP2M] = PARAM_GET | PARAM_ONCE,
-	[HVM_PARAM_X87_FIP_WIDTH] = PARAM_BOTH,
-	[HVM_PARAM_VM86_TSS_SIZED] = PARAM_BOTH,
-	/* Deprecated, or rings of a monitor that there is not. */
-	[4] = PARAM_GONE,
-	[7] = PARAM_GONE,
-	[13] = PARAM_GONE,
-	[20] = PARAM_GONE,
-	[21] = PARAM_GONE,
-	[22] = PARAM_GONE,
-	[23] = PARAM_GONE,
-	[24] = PARAM_GONE,
-	[25] = PARAM_GONE,
-	[26] = PARAM_GONE,
-	[27] = PARAM_GONE,
-	[28] = PARAM_GONE,
-	[29] = PARAM_GONE,
-	[30] = PARAM_GONE,
+        [HVM_PARAM_CALLBACK_IRQ] = PARAM_BOTH,
+        [HVM_PARAM_STORE_PFN] = PARAM_GET,
+        [HVM_PARAM_STORE_EVTCHN] = PARAM_BOTH,
+        [HVM_PARAM_VM86_TSS] = PARAM_BOTH,
+        [HVM_PARAM_CONSOLE_PFN] = PARAM_GET,
+        [HVM_PARAM_CONSOLE_EVTCHN] = PARAM_BOTH,
+        [HVM_PARAM_ACPI_IOPORTS_LOCATION] = PARAM_BOTH,
+        [HVM_PARAM_VM_GENERATION_ID_ADDR] = PARAM_BOTH,
+        [HVM_PARAM_ALTP2M] = PARAM_GET | PARAM_ONCE,
+        [HVM_PARAM_X87_FIP_WIDTH] = PARAM_BOTH,
+        [HVM_PARAM_VM86_TSS_SIZED] = PARAM_BOTH,
+        /* Deprecated, or rings of a monitor that there is not. */
+        [4] = PARAM_GONE,
+        [7] = PARAM_GONE,
+        [13] = PARAM_GONE,
+        [20] = PARAM_GONE,
+        [21] = PARAM_GONE,
+        [22] = PARAM_GONE,
+        [23] = PARAM_GONE,
+        [24] = PARAM_GONE,
+        [25] = PARAM_GONE,
+        [26] = PARAM_GONE,
+        [27] = PARAM_GONE,
+        [28] = PARAM_GONE,
+        [29] = PARAM_GONE,
+        [30] = PARAM_GONE,
 };
 
 /* 0 if the guest may, else -errno. */
-static int64_t check_param(struct xen_call *call, const struct xen_hvm_param_arg *arg,
-			   enum param_right right)
+static int64_t check_param(struct xen_call *call, const struct xen_hvm_param_arg *arg, enum param_right right)
 {
 	uint8_t rights;
 
@@ -98,8 +104,7 @@ static int64_t set_param(struct xen_call *call)
 	if (error != 0) {
 		return error;
 	}
-	if (arg.index == HVM_PARAM_X87_FIP_WIDTH && arg.value != 0 && arg.value != 4 &&
-	    arg.value != 8) {
+	if (arg.index == HVM_PARAM_X87_FIP_WIDTH && arg.value != 0 && arg.value != 4 && arg.value != 8) {
 		return -XEN_EINVAL;
 	}
 	if (arg.index == HVM_PARAM_ACPI_IOPORTS_LOCATION && arg.value > 1) {

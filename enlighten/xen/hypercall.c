@@ -52,7 +52,7 @@ int64_t xen_refuse_enodata(struct xen_call *call)
 }
 
 int64_t xen_dispatch(struct xen_call *call, enum spec_table table, const struct xen_row *table_rows,
-		     uint32_t row_count, uint64_t raw_number)
+                     uint32_t row_count, uint64_t raw_number)
 {
 	const struct xen_row *row;
 	int64_t result;
@@ -96,9 +96,8 @@ static bool get_entry(struct xen_call *call, uint64_t at, uint64_t *op, uint64_t
 
 static bool put_result(struct xen_call *call, uint64_t at, int64_t result)
 {
-	return call->narrow
-		       ? xen_put(call, at + offsetof(struct xen_multicall32, result), &result, 4)
-		       : xen_put(call, at + offsetof(struct xen_multicall64, result), &result, 8);
+	return call->narrow ? xen_put(call, at + offsetof(struct xen_multicall32, result), &result, 4)
+	                    : xen_put(call, at + offsetof(struct xen_multicall64, result), &result, 8);
 }
 
 /* Where a preempted entry goes on stays in the guest's list, and is checked again as all of it. */
@@ -107,8 +106,7 @@ static bool put_args(struct xen_call *call, uint64_t at, const uint64_t args[6])
 	uint32_t narrow[6];
 
 	if (!call->narrow) {
-		return xen_put(call, at + offsetof(struct xen_multicall64, args), args,
-			       6 * sizeof(args[0]));
+		return xen_put(call, at + offsetof(struct xen_multicall64, args), args, 6 * sizeof(args[0]));
 	}
 	for (uint32_t i = 0; i < 6; i++) {
 		narrow[i] = (uint32_t)args[i];
@@ -138,8 +136,7 @@ static int64_t run_entry(struct xen_call *outer, uint64_t at)
 
 int64_t xen_multicall(struct xen_call *call)
 {
-	uint32_t entry_bytes = call->narrow ? sizeof(struct xen_multicall32)
-					    : sizeof(struct xen_multicall64);
+	uint32_t entry_bytes = call->narrow ? sizeof(struct xen_multicall32) : sizeof(struct xen_multicall64);
 
 	if (call->multicall) {
 		return -XEN_EINVAL;
@@ -167,12 +164,10 @@ int64_t xen_vm_assist(struct xen_call *call)
 {
 	uint32_t raw_command = (uint32_t)call->args[0];
 
-	if (raw_command > VMASST_CMD_disable ||
-	    (uint32_t)call->args[1] != VMASST_TYPE_runstate_update_flag) {
+	if (raw_command > VMASST_CMD_disable || (uint32_t)call->args[1] != VMASST_TYPE_runstate_update_flag) {
 		return -XEN_EINVAL;
 	}
-	__atomic_store_n(&call->xen->runstate_flag, raw_command == VMASST_CMD_enable,
-			 __ATOMIC_RELAXED);
+	__atomic_store_n(&call->xen->runstate_flag, raw_command == VMASST_CMD_enable, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -207,12 +202,12 @@ enum face_call xen_hypercall(struct vcpu *vcpu)
 	struct vcpu_mode mode = vcpu_mode(vcpu);
 	struct cpu_regs *regs = vcpu_regs(vcpu);
 	struct xen_call call = {
-		.xen = self->xen,
-		.self = self,
-		.vm = self->xen->vm,
-		.vcpu = vcpu,
-		.narrow = !mode.code64,
-		.budget = XEN_BUDGET,
+	        .xen = self->xen,
+	        .self = self,
+	        .vm = self->xen->vm,
+	        .vcpu = vcpu,
+	        .narrow = !mode.code64,
+	        .budget = XEN_BUDGET,
 	};
 	uint64_t raw_number;
 	int64_t result;

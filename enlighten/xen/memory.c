@@ -45,14 +45,14 @@ static bool get_reservation(struct xen_call *call, struct reservation *out)
 			return false;
 		}
 		*out = (struct reservation){wide.extent_start, wide.nr_extents, wide.extent_order,
-					    wide.mem_flags, wide.domid};
+		                            wide.mem_flags, wide.domid};
 		return true;
 	}
 	if (!xen_get(call, call->args[1], &narrow, sizeof(narrow))) {
 		return false;
 	}
 	*out = (struct reservation){narrow.extent_start, narrow.nr_extents, narrow.extent_order,
-				    narrow.mem_flags, narrow.domid};
+	                            narrow.mem_flags, narrow.domid};
 	return true;
 }
 
@@ -94,8 +94,8 @@ static bool move_extent(struct xen_call *call, const struct reservation *r, uint
 	uint64_t raw_gfn;
 	gpa_t at;
 
-	if (!xen_get_long(call, r->extents + index * long_bytes(call), &raw_gfn) ||
-	    raw_gfn % pages != 0 || !xen_gfn_to_gpa(raw_gfn, &at)) {
+	if (!xen_get_long(call, r->extents + index * long_bytes(call), &raw_gfn) || raw_gfn % pages != 0 ||
+	    !xen_gfn_to_gpa(raw_gfn, &at)) {
 		return false;
 	}
 	return give ? give_extent(call->vm, at, pages) : take_extent(call->vm, at, pages);
@@ -215,13 +215,12 @@ static bool map_entry_locked(const struct xen_vm *xen, uint32_t index, struct xe
 }
 
 static uint32_t map_entries(struct xen_vm *xen, uint32_t from, uint32_t room,
-			    struct xen_e820_entry entries[E820_A_STEP])
+                            struct xen_e820_entry entries[E820_A_STEP])
 {
 	uint32_t count = 0;
 
 	spin_lock(&xen->grant_lock);
-	while (count < E820_A_STEP && count < room &&
-	       map_entry_locked(xen, from + count, &entries[count])) {
+	while (count < E820_A_STEP && count < room && map_entry_locked(xen, from + count, &entries[count])) {
 		count++;
 	}
 	spin_unlock(&xen->grant_lock);
@@ -241,7 +240,7 @@ static int64_t memory_map(struct xen_call *call)
 	do {
 		here = map_entries(call->xen, done, map.nr_entries - done, entries);
 		if (here != 0 && !xen_put(call, map.buffer + done * sizeof(entries[0]), entries,
-					  here * sizeof(entries[0]))) {
+		                          here * sizeof(entries[0]))) {
 			return -XEN_EFAULT;
 		}
 		done += here;
@@ -252,7 +251,7 @@ static int64_t memory_map(struct xen_call *call)
 static bool get_foreign_map(struct xen_call *call, uint16_t *raw_domid, struct xen_memory_map64 *map)
 {
 	uint64_t at = call->args[1] + (call->narrow ? offsetof(struct xen_foreign_memory_map32, map)
-						    : offsetof(struct xen_foreign_memory_map64, map));
+	                                            : offsetof(struct xen_foreign_memory_map64, map));
 
 	return xen_get(call, call->args[1], raw_domid, sizeof(*raw_domid)) && get_map(call, at, map);
 }
@@ -273,8 +272,7 @@ static int64_t set_memory_map(struct xen_call *call)
 	if (map.nr_entries > XEN_E820_MAX) {
 		return -XEN_EINVAL;
 	}
-	if (map.nr_entries != 0 &&
-	    !xen_get(call, map.buffer, entries, map.nr_entries * sizeof(entries[0]))) {
+	if (map.nr_entries != 0 && !xen_get(call, map.buffer, entries, map.nr_entries * sizeof(entries[0]))) {
 		return -XEN_EFAULT;
 	}
 	spin_lock(&xen->grant_lock);
@@ -327,8 +325,8 @@ static int64_t place_page_locked(struct xen_vm *xen, struct vm_page *page, gpa_t
 }
 
 /* The page that @space and @idx name. NULL: *error says why. */
-static struct vm_page *page_of_space_locked(struct xen_call *call, uint32_t raw_space,
-					    uint64_t raw_idx, int64_t *error)
+static struct vm_page *page_of_space_locked(struct xen_call *call, uint32_t raw_space, uint64_t raw_idx,
+                                            int64_t *error)
 {
 	struct vm_page *page;
 
@@ -380,8 +378,7 @@ static int64_t add_to_physmap(struct xen_call *call)
 			return -XEN_EFAULT;
 		}
 		arg = (struct xen_add_to_physmap64){narrow.domid, narrow.size, narrow.space, narrow.idx,
-						    narrow.gpfn == UINT32_MAX ? UINT64_MAX
-									      : narrow.gpfn};
+		                                    narrow.gpfn == UINT32_MAX ? UINT64_MAX : narrow.gpfn};
 	} else if (!xen_get(call, call->args[1], &arg, sizeof(arg))) {
 		return -XEN_EFAULT;
 	}
@@ -401,9 +398,9 @@ static bool get_batch(struct xen_call *call, struct xen_add_to_physmap_batch64 *
 	if (!xen_get(call, call->args[1], &narrow, sizeof(narrow))) {
 		return false;
 	}
-	*batch = (struct xen_add_to_physmap_batch64){
-		narrow.domid,         narrow.space, narrow.size, narrow.foreign_domid, narrow.idxs,
-		narrow.gpfns, narrow.errs};
+	*batch = (struct xen_add_to_physmap_batch64){narrow.domid,         narrow.space, narrow.size,
+	                                             narrow.foreign_domid, narrow.idxs,  narrow.gpfns,
+	                                             narrow.errs};
 	return true;
 }
 
@@ -507,6 +504,5 @@ static const struct xen_row rows[] = {
 
 int64_t xen_memory_op(struct xen_call *call)
 {
-	return xen_dispatch(call, SPEC_XEN_MEMORY, rows, ARRAY_COUNT(rows),
-			    call->args[0] & MEMOP_CMD_MASK);
+	return xen_dispatch(call, SPEC_XEN_MEMORY, rows, ARRAY_COUNT(rows), call->args[0] & MEMOP_CMD_MASK);
 }

@@ -1,6 +1,5 @@
 /*
- * netback.c - the network device's backend: features, connection, end (Xen's io/netif.h; ABI reference
- * 7.3).
+ * netback.c - the network device's backend: features, connection, end (Xen's io/netif.h).
  *
  * One queue, one event channel, receive by copy. Offered both ways: packets in several slots, checksums
  * left blank, TCP packets above the MTU, for IPv4 and IPv6.

@@ -79,7 +79,7 @@ static int64_t look_at_ports(const struct xen_vm *xen, const uint32_t *raw_ports
 
 /* Looking and lying down are one step under event_lock, so that no event falls between them. */
 static int64_t poll_locked(struct xen_call *call, const uint32_t *raw_ports,
-			   const struct poll_request *request)
+                           const struct poll_request *request)
 {
 	struct xen_vm *xen = call->xen;
 	int64_t found = look_at_ports(xen, raw_ports, request->port_count);
@@ -244,7 +244,7 @@ static int64_t watchdog(struct xen_call *call)
 	}
 	spin_lock(&xen->event_lock);
 	result = arg.id == 0 ? watchdog_alloc_locked(xen, arg.timeout)
-			     : watchdog_set_locked(&xen->watchdogs[arg.id - 1], arg.timeout);
+	                     : watchdog_set_locked(&xen->watchdogs[arg.id - 1], arg.timeout);
 	spin_unlock(&xen->event_lock);
 	return result;
 }

@@ -17,10 +17,10 @@ static void fill_time(const struct xen_vm *xen, struct xen_vcpu_time_info *time)
 	const struct clock *clock = vm_config(xen->vm)->clock;
 
 	*time = (struct xen_vcpu_time_info){
-		.version = 2,
-		.tsc_to_system_mul = (uint32_t)clock->mult,
-		.tsc_shift = clock->shift,
-		.flags = clock->stable ? XEN_PVCLOCK_TSC_STABLE_BIT : 0,
+	        .version = 2,
+	        .tsc_to_system_mul = (uint32_t)clock->mult,
+	        .tsc_shift = clock->shift,
+	        .flags = clock->stable ? XEN_PVCLOCK_TSC_STABLE_BIT : 0,
 	};
 }
 
@@ -43,9 +43,9 @@ void time_write_wallclock_locked(struct xen_vm *xen)
 	uint64_t wall_ns = vm_config(xen->vm)->clock->wall_ns;
 	uint64_t sec = wall_ns / 1000000000u;
 	uint32_t off = xen->narrow ? offsetof(struct xen_shared_info32, wc_version)
-				   : offsetof(struct xen_shared_info64, wc_version);
+	                           : offsetof(struct xen_shared_info64, wc_version);
 	uint32_t high = xen->narrow ? offsetof(struct xen_shared_info32, wc_sec_hi)
-				    : offsetof(struct xen_shared_info64, wc_sec_hi);
+	                            : offsetof(struct xen_shared_info64, wc_sec_hi);
 	uint32_t busy = vm_page_load32(xen->shared, off) | 1u;
 
 	vm_page_store32(xen->shared, off, busy);
@@ -81,7 +81,7 @@ static void write_area(struct xen_area *area, uint32_t pos, const void *from, ui
 	}
 	if (here < len) {
 		vm_page_write(area->pages[1], off + here - PAGE_BYTES, (const uint8_t *)from + here,
-			      len - here);
+		              len - here);
 	}
 }
 
@@ -120,7 +120,7 @@ static void write_runstate_locked(struct xen_vcpu *v)
 	uint8_t record[sizeof(struct xen_runstate64)];
 	uint32_t len = (uint32_t)time_encode_runstate(v->vcpu, area->narrow, record);
 	uint32_t last = area->narrow ? offsetof(struct xen_runstate32, time) - 1u
-				     : offsetof(struct xen_runstate64, time) - 1u;
+	                             : offsetof(struct xen_runstate64, time) - 1u;
 	uint8_t final = record[last];
 
 	if (!area->flagged && !__atomic_load_n(&v->xen->runstate_flag, __ATOMIC_RELAXED)) {
@@ -195,7 +195,7 @@ static bool is_canonical(uint64_t linear)
  * the ABI: later failures are silent); nothing is written then.
  */
 int64_t time_area_linear(struct xen_call *call, struct xen_vcpu *v, struct xen_area *area,
-			 uint64_t raw_linear, size_t len)
+                         uint64_t raw_linear, size_t len)
 {
 	struct xen_area next = {.narrow = call->narrow};
 	uint64_t linear = call->narrow ? (uint32_t)raw_linear : raw_linear;
@@ -215,8 +215,8 @@ int64_t time_area_linear(struct xen_call *call, struct xen_vcpu *v, struct xen_a
 	return 0;
 }
 
-int64_t time_area_physical(struct xen_call *call, struct xen_vcpu *v, struct xen_area *area,
-			   uint64_t raw_gpa, size_t len)
+int64_t time_area_physical(struct xen_call *call, struct xen_vcpu *v, struct xen_area *area, uint64_t raw_gpa,
+                           size_t len)
 {
 	struct xen_area next = {.narrow = call->narrow, .flagged = true};
 

@@ -29,7 +29,12 @@ static struct xen_vcpu *target(struct xen_call *call)
 
 /* ------------------------------------------------------------------ initialise */
 
-enum segment_kind { SEGMENT_CODE, SEGMENT_DATA, SEGMENT_STACK, SEGMENT_TASK };
+enum segment_kind {
+	SEGMENT_CODE,
+	SEGMENT_DATA,
+	SEGMENT_STACK,
+	SEGMENT_TASK
+};
 
 static bool segment_is_legal(uint16_t ar, enum segment_kind kind)
 {
@@ -60,11 +65,9 @@ static bool context32_is_legal(const struct xen_vcpu_x86_32 *in)
 	uint32_t pads = in->pad1 | in->pad2[0] | in->pad2[1] | in->pad2[2];
 
 	return pads == 0 && segment_is_legal(in->cs_ar, SEGMENT_CODE) &&
-	       segment_is_legal(in->ds_ar, SEGMENT_DATA) &&
-	       segment_is_legal(in->ss_ar, SEGMENT_STACK) &&
-	       segment_is_legal(in->es_ar, SEGMENT_DATA) &&
-	       segment_is_legal(in->tr_ar, SEGMENT_TASK) && in->eip <= in->cs_limit &&
-	       (in->cs_ar & AR_DPL) == (in->ss_ar & AR_DPL);
+	       segment_is_legal(in->ds_ar, SEGMENT_DATA) && segment_is_legal(in->ss_ar, SEGMENT_STACK) &&
+	       segment_is_legal(in->es_ar, SEGMENT_DATA) && segment_is_legal(in->tr_ar, SEGMENT_TASK) &&
+	       in->eip <= in->cs_limit && (in->cs_ar & AR_DPL) == (in->ss_ar & AR_DPL);
 }
 
 static struct vcpu_segment segment(uint32_t base, uint32_t limit, uint16_t ar)
@@ -231,8 +234,8 @@ static int64_t register_runstate(struct xen_call *call)
 	uint64_t raw_linear;
 
 	return get_address(call, &raw_linear)
-		       ? time_area_linear(call, v, &v->runstate, raw_linear, runstate_bytes(call))
-		       : -XEN_EFAULT;
+	               ? time_area_linear(call, v, &v->runstate, raw_linear, runstate_bytes(call))
+	               : -XEN_EFAULT;
 }
 
 static int64_t register_runstate_phys(struct xen_call *call)
@@ -241,8 +244,8 @@ static int64_t register_runstate_phys(struct xen_call *call)
 	uint64_t raw_gpa;
 
 	return get_address(call, &raw_gpa)
-		       ? time_area_physical(call, v, &v->runstate, raw_gpa, runstate_bytes(call))
-		       : -XEN_EFAULT;
+	               ? time_area_physical(call, v, &v->runstate, raw_gpa, runstate_bytes(call))
+	               : -XEN_EFAULT;
 }
 
 static int64_t register_time(struct xen_call *call)
@@ -251,9 +254,8 @@ static int64_t register_time(struct xen_call *call)
 	uint64_t raw_linear;
 
 	return get_address(call, &raw_linear)
-		       ? time_area_linear(call, v, &v->time, raw_linear,
-					  sizeof(struct xen_vcpu_time_info))
-		       : -XEN_EFAULT;
+	               ? time_area_linear(call, v, &v->time, raw_linear, sizeof(struct xen_vcpu_time_info))
+	               : -XEN_EFAULT;
 }
 
 static int64_t register_time_phys(struct xen_call *call)
@@ -262,9 +264,8 @@ static int64_t register_time_phys(struct xen_call *call)
 	uint64_t raw_gpa;
 
 	return get_address(call, &raw_gpa)
-		       ? time_area_physical(call, v, &v->time, raw_gpa,
-					    sizeof(struct xen_vcpu_time_info))
-		       : -XEN_EFAULT;
+	               ? time_area_physical(call, v, &v->time, raw_gpa, sizeof(struct xen_vcpu_time_info))
+	               : -XEN_EFAULT;
 }
 
 /* Of a vCPU that runs elsewhere the block may not move. */

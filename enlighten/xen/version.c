@@ -77,9 +77,9 @@ static int64_t get_features(struct xen_call *call)
 		return -XEN_EINVAL;
 	}
 	info.submap = BIT(XENFEAT_writable_page_tables) | BIT(XENFEAT_auto_translated_physmap) |
-		      BIT(XENFEAT_hvm_callback_vector) | BIT(XENFEAT_hvm_safe_pvclock) |
-		      BIT(XENFEAT_memory_op_vnode_supported) | BIT(XENFEAT_not_direct_mapped) |
-		      BIT(XENFEAT_runstate_phys_area) | BIT(XENFEAT_vcpu_time_phys_area);
+	              BIT(XENFEAT_hvm_callback_vector) | BIT(XENFEAT_hvm_safe_pvclock) |
+	              BIT(XENFEAT_memory_op_vnode_supported) | BIT(XENFEAT_not_direct_mapped) |
+	              BIT(XENFEAT_runstate_phys_area) | BIT(XENFEAT_vcpu_time_phys_area);
 	return xen_put(call, call->args[1], &info, sizeof(info)) ? 0 : -XEN_EFAULT;
 }
 
@@ -113,6 +113,5 @@ static const struct xen_row rows[] = {
 
 int64_t xen_version_op(struct xen_call *call)
 {
-	return xen_dispatch(call, SPEC_XEN_VERSION, rows, ARRAY_COUNT(rows),
-			    (uint32_t)call->args[0]);
+	return xen_dispatch(call, SPEC_XEN_VERSION, rows, ARRAY_COUNT(rows), (uint32_t)call->args[0]);
 }

@@ -50,9 +50,9 @@ struct evtchn_port {
 /* Memory of the guest's that we keep up to date: at most a page long, over two pages at most. */
 struct xen_area {
 	struct vm_page *pages[2]; /* pinned; NULL: none */
-	uint32_t off;             /* in the first */
-	bool narrow;              /* 32-bit layout */
-	bool flagged;             /* the update flag is wanted, whatever vm_assist says */
+	uint32_t off; /* in the first */
+	bool narrow; /* 32-bit layout */
+	bool flagged; /* the update flag is wanted, whatever vm_assist says */
 };
 
 struct xen_vcpu {
@@ -98,10 +98,10 @@ struct xen_vm {
 	struct vm_page *shared;
 	struct evtchn_port *ports; /* EVTCHN_2L_NR_CHANNELS_64 */
 	uint64_t port_used[EVTCHN_2L_NR_CHANNELS_64 / 64];
-	uint64_t poll_mask;      /* vCPUs in SCHEDOP_poll */
-	bool narrow;             /* shared info has the 32-bit layout */
+	uint64_t poll_mask; /* vCPUs in SCHEDOP_poll */
+	bool narrow; /* shared info has the 32-bit layout */
 	uint8_t callback_vector; /* XEN_NO_VECTOR: none */
-	bool runstate_flag;      /* vm_assist type 5 */
+	bool runstate_flag; /* vm_assist type 5 */
 	uint8_t shutdown_code;
 	struct xen_watchdog watchdogs[XEN_WATCHDOG_COUNT];
 	uint32_t store_port, console_port;
@@ -143,16 +143,20 @@ struct xen_call {
 	struct xen_vcpu *self;
 	struct vm *vm;
 	struct vcpu *vcpu;
-	bool narrow;    /* the caller uses 32-bit layouts */
+	bool narrow; /* the caller uses 32-bit layouts */
 	bool multicall; /* it stands in one */
-	bool again;     /* out of budget: args hold where to go on */
+	bool again; /* out of budget: args hold where to go on */
 	int32_t budget;
 	uint64_t args[6]; /* unchecked */
 };
 
 typedef int64_t xen_call_fn(struct xen_call *call);
 
-enum xen_row_status { XEN_ROW_NONE, XEN_ROW_OFFERED, XEN_ROW_REFUSED };
+enum xen_row_status {
+	XEN_ROW_NONE,
+	XEN_ROW_OFFERED,
+	XEN_ROW_REFUSED
+};
 
 /* A row of specs/xen_*.def, at its number. */
 struct xen_row {
@@ -168,7 +172,7 @@ struct xen_row {
 
 /* Runs row @raw_number of @rows and counts it; -ENOSYS for what stands in no row. */
 int64_t xen_dispatch(struct xen_call *call, enum spec_table table, const struct xen_row *rows,
-		     uint32_t row_count, uint64_t raw_number);
+                     uint32_t row_count, uint64_t raw_number);
 
 /* Takes @cost off the budget; false if it is used up: set call->again and return. */
 static inline bool xen_call_spend(struct xen_call *call, int32_t cost)
@@ -206,12 +210,11 @@ static inline bool xen_gfn_to_gpa(uint64_t raw_gfn, gpa_t *at)
 }
 
 /* The documented errors of refused rows. */
-xen_call_fn xen_refuse_enosys, xen_refuse_eperm, xen_refuse_einval, xen_refuse_eopnotsupp,
-	xen_refuse_enodata;
+xen_call_fn xen_refuse_enosys, xen_refuse_eperm, xen_refuse_einval, xen_refuse_eopnotsupp, xen_refuse_enodata;
 
 /* The hypercalls, each in its file. */
 xen_call_fn xen_memory_op, xen_multicall, xen_set_timer_op, xen_version_op, xen_gnttab_op, xen_vm_assist,
-	xen_vcpu_op, xen_sched_op, xen_evtchn_op, xen_hvm_op;
+        xen_vcpu_op, xen_sched_op, xen_evtchn_op, xen_hvm_op;
 
 /* ------------------------------------------------------------------ what the files share */
 
@@ -255,7 +258,7 @@ void gnttab_teardown(struct xen_vm *xen);
 struct vm_page *gnttab_frame_locked(struct xen_call *call, uint64_t raw_index);
 /* For gnttab_op.c: entry @ref granted to @domid; the entry's counts say how. grant_lock held. */
 int16_t gnttab_hold_locked(struct xen_vm *xen, uint32_t raw_ref, uint16_t domid, bool write,
-			   struct gnttab_hold *hold);
+                           struct gnttab_hold *hold);
 void gnttab_release_locked(struct xen_vm *xen, struct gnttab_hold *hold);
 struct gnttab_active *gnttab_active_locked(struct xen_vm *xen, uint32_t raw_ref);
 
@@ -272,9 +275,9 @@ void time_set_periodic(struct xen_vcpu *v, uint64_t period_ns); /* 0: stop */
 size_t time_encode_runstate(struct vcpu *vcpu, bool narrow, void *record);
 /* Areas by the caller's linear or the guest's physical address; -errno. */
 int64_t time_area_linear(struct xen_call *call, struct xen_vcpu *v, struct xen_area *area,
-			 uint64_t raw_linear, size_t len);
-int64_t time_area_physical(struct xen_call *call, struct xen_vcpu *v, struct xen_area *area,
-			   uint64_t raw_gpa, size_t len);
+                         uint64_t raw_linear, size_t len);
+int64_t time_area_physical(struct xen_call *call, struct xen_vcpu *v, struct xen_area *area, uint64_t raw_gpa,
+                           size_t len);
 
 /* sched.c */
 void sched_create(struct xen_vm *xen);

@@ -1,6 +1,6 @@
 /*
  * xenbus.c - the bus of one guest: its store's owner, and the backends' side of the devices' state machines
- * (Xen's io/xenbus.h; ABI reference 6.6).
+ * (Xen's io/xenbus.h).
  *
  * The state of a backend is a function of what it has done and of the frontend's state as the store has it
  * now, so that states that come faster than we look are no trouble: GRUB's hand-over to Linux, a kexec

@@ -1,6 +1,6 @@
 /*
  * xenbus_tree.c - the nodes that a guest finds at its start, as libxl makes them for a PVH domain
- * (docs/misc/xenstore-paths.pandoc; ABI reference 6.5).
+ * (docs/misc/xenstore-paths.pandoc).
  */
 #include "base/format.h"
 #include "enlighten/xen/xenbus_private.h"

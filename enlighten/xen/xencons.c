@@ -1,5 +1,5 @@
 /*
- * xencons.c - the PV console's ring (Xen's io/console.h; ABI reference 7.4).
+ * xencons.c - the PV console's ring (Xen's io/console.h).
  *
  * Output is taken at once, whatever the console does with it: a guest that finds the ring full waits for
  * ever. Input is taken from the console only for a guest that has used the ring, so that a guest that uses

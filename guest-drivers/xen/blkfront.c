@@ -1,5 +1,6 @@
 /*
- * blkfront.c - a disk's frontend: one ring of one page, direct requests, a grant for each page (io/blkif.h).
+ * blkfront.c - a disk's frontend: one ring of one page, direct requests, a grant for each page
+ * (io/blkif.h).
  */
 #include "guest-drivers/xen/xen.h"
 
@@ -66,7 +67,10 @@ bool xen_blkfront_submit(struct xen_blkfront *blk, uint8_t operation, uint64_t s
 			 void (*done)(void *context, int status), void *context)
 {
 	struct xen_blkif_request64 request = {
-		.operation = operation, .nr_segments = (uint8_t)piece_count, .sector_number = sector};
+		.operation = operation,
+		.nr_segments = (uint8_t)piece_count,
+		.sector_number = sector,
+	};
 	struct xen_blk_slot *slot = slot_take(blk);
 
 	if (slot == NULL || blk->ring.broken || piece_count > BLKIF_MAX_SEGMENTS_PER_REQUEST ||
@@ -155,7 +159,8 @@ static bool connect(struct xen_blkfront *blk)
 	}
 	blk->port = (uint32_t)port;
 	if (!write_nodes(blk) ||
-	    !xen_frontend_wait(&blk->front, STATE(XenbusStateConnected) | STATE(XenbusStateClosing)) ||
+	    !xen_frontend_wait(&blk->front,
+			       STATE(XenbusStateConnected) | STATE(XenbusStateClosing)) ||
 	    xen_frontend_read(&blk->front, "state", 0) != XenbusStateConnected) {
 		return false;
 	}

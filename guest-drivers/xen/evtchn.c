@@ -1,5 +1,6 @@
 /*
- * evtchn.c - event channels, two-level form, on vCPU 0 (event_channel.h; xen.h, struct shared_info).
+ * evtchn.c - event channels, two-level form, on vCPU 0 (event_channel.h; xen.h, struct
+ * shared_info).
  */
 #include "guest-drivers/xen/xen.h"
 
@@ -70,12 +71,14 @@ int64_t xen_port_alloc(struct xen_guest *x, void (*handle)(void *context), void 
 int64_t xen_port_close(struct xen_guest *x, uint32_t port)
 {
 	xen_port_forget(x, port);
-	return xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_close, &port, sizeof(port));
+	return xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_close, &port,
+			       sizeof(port));
 }
 
 int64_t xen_port_notify(struct xen_guest *x, uint32_t port)
 {
-	return xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_send, &port, sizeof(port));
+	return xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_send, &port,
+			       sizeof(port));
 }
 
 static void handle_port(struct xen_guest *x, uint32_t port)

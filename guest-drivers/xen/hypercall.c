@@ -12,7 +12,8 @@ int64_t xen_call(struct xen_guest *x, uint32_t number, uint64_t a, uint64_t b, u
 	return x->guest->ops->hypercall_xen(x->guest->context, number, args);
 }
 
-int64_t xen_call_struct(struct xen_guest *x, uint32_t number, uint64_t op, void *argument, size_t len)
+int64_t xen_call_struct(struct xen_guest *x, uint32_t number, uint64_t op, void *argument,
+			size_t len)
 {
 	int64_t result;
 
@@ -25,7 +26,8 @@ int64_t xen_call_struct(struct xen_guest *x, uint32_t number, uint64_t op, void 
 int64_t xen_param_get(struct xen_guest *x, uint32_t index, uint64_t *value)
 {
 	struct xen_hvm_param_arg param = {.domid = DOMID_SELF, .index = index};
-	int64_t result = xen_call_struct(x, __HYPERVISOR_hvm_op, HVMOP_get_param, &param, sizeof(param));
+	int64_t result = xen_call_struct(x, __HYPERVISOR_hvm_op, HVMOP_get_param, &param,
+					 sizeof(param));
 
 	*value = param.value;
 	return result;
@@ -46,7 +48,8 @@ uint8_t *xen_map(struct xen_guest *x, uint32_t space, uint64_t index, struct gue
 		return NULL;
 	}
 	map.gpfn = below->gfn;
-	if (xen_call_struct(x, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, &map, sizeof(map)) != 0) {
+	if (xen_call_struct(x, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, &map,
+			    sizeof(map)) != 0) {
 		return NULL;
 	}
 	return x->guest->ops->page_at(x->guest->context, below->gfn);
@@ -138,7 +141,8 @@ static void read_domid(struct xen_guest *x)
 
 int64_t xen_start(struct xen_guest *x, struct guest *guest)
 {
-	uint64_t via = (uint64_t)HVM_PARAM_CALLBACK_TYPE_VECTOR << HVM_PARAM_CALLBACK_IRQ_TYPE_SHIFT;
+	uint64_t via = (uint64_t)HVM_PARAM_CALLBACK_TYPE_VECTOR
+		       << HVM_PARAM_CALLBACK_IRQ_TYPE_SHIFT;
 
 	memset(x, 0, sizeof(*x));
 	x->guest = guest;

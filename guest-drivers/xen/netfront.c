@@ -1,7 +1,9 @@
 /*
- * netfront.c - a network device's frontend: one queue, one event channel, receive by copy (io/netif.h).
+ * netfront.c - a network device's frontend: one queue, one event channel, receive by copy
+ * (io/netif.h).
  *
- * The request's id is the ring's index on the receive side, because an extra-info slot of an answer has no id.
+ * The request's id is the ring's index on the receive side, because an extra-info slot of an answer
+ * has no id.
  */
 #include "guest-drivers/xen/xen.h"
 
@@ -26,7 +28,10 @@ static uint32_t page_room(const struct xen_netfront *net, uint32_t index)
 {
 	uint32_t room = PAGE_BYTES - net->send_offset;
 
-	return index == 0 && net->first_bytes != 0 && net->first_bytes < room ? net->first_bytes : room;
+	if (index == 0 && net->first_bytes != 0 && net->first_bytes < room) {
+		room = net->first_bytes;
+	}
+	return room;
 }
 
 static uint32_t pages_needed(const struct xen_netfront *net, uint32_t len)
@@ -196,8 +201,9 @@ static bool extra_take(struct xen_netfront *net, struct xen_net_frame *frame)
 	struct xen_netif_extra_slot extra;
 
 	memcpy(&extra, rx_slot_at(net, net->rx.rsp_cons), sizeof(extra));
-	if (extra.type != XEN_NETIF_EXTRA_TYPE_GSO || (extra.flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0 ||
-	    extra.u.gso.size == 0 || !receive_end(net, net->rx.rsp_cons)) {
+	if (extra.type != XEN_NETIF_EXTRA_TYPE_GSO ||
+	    (extra.flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0 || extra.u.gso.size == 0 ||
+	    !receive_end(net, net->rx.rsp_cons)) {
 		return false;
 	}
 	frame->gso_bytes = extra.u.gso.size;
@@ -385,7 +391,8 @@ static bool connect(struct xen_netfront *net)
 	}
 	net->ready = true;
 	return xen_frontend_set_state(&net->front, XenbusStateConnected) &&
-	       xen_frontend_wait(&net->front, STATE(XenbusStateConnected) | STATE(XenbusStateClosing)) &&
+	       xen_frontend_wait(&net->front,
+				 STATE(XenbusStateConnected) | STATE(XenbusStateClosing)) &&
 	       xen_frontend_read(&net->front, "state", 0) == XenbusStateConnected;
 }
 

@@ -1,5 +1,6 @@
 /*
- * xen.h - the guest's side of Xen: hypercalls, event channels, grants, the store, and its frontends.
+ * xen.h - the guest's side of Xen: hypercalls, event channels, grants, the store, and its
+ * frontends.
  *
  * Order: xen_start(), then xen_store_start(), then any frontend. Functions that wait poll at most
  * guest.poll_max times. Errors are Xen's numbers, negative (abi/xen.h).
@@ -64,7 +65,10 @@ struct xen_guest {
 
 /* ------------------------------------------------------------------ hypercall.c */
 
-/* Finds Xen, maps shared info and grants, sets the callback vector. Negative: what failed; xen_stop() then too. */
+/*
+ * Finds Xen, maps shared info and grants, sets the callback vector. Negative: what failed;
+ * xen_stop() then too.
+ */
 MUST_CHECK int64_t xen_start(struct xen_guest *x, struct guest *guest);
 /* Gives all pages back. No frontend is open. */
 void xen_stop(struct xen_guest *x);
@@ -129,7 +133,10 @@ int64_t xen_store_request(struct xen_guest *x, uint32_t type, uint32_t tx, const
 void xen_path_join(char to[XEN_PATH_BYTES], const char *directory, const char *name);
 void xen_format_number(char to[XEN_VALUE_BYTES], uint64_t value);
 
-/* ------------------------------------------------------------------ xenbus.c: what all frontends do */
+/*
+ * ------------------------------------------------------------------ xenbus.c: what all frontends
+ * do
+ */
 
 struct xen_frontend {
 	struct xen_guest *x;

@@ -138,8 +138,9 @@ static void event_keep(struct xen_guest *x)
 	size_t path_len = text_len(store->payload);
 	const char *token = store->payload + path_len + 1;
 
-	if (store->event_head - store->event_tail == XEN_EVENT_MAX || path_len >= store->header.len ||
-	    path_len >= XEN_PATH_BYTES || text_len(token) >= XEN_VALUE_BYTES) {
+	if (store->event_head - store->event_tail == XEN_EVENT_MAX ||
+	    path_len >= store->header.len || path_len >= XEN_PATH_BYTES ||
+	    text_len(token) >= XEN_VALUE_BYTES) {
 		store->lost_events++;
 		return;
 	}
@@ -250,8 +251,8 @@ static int64_t request_texts(struct xen_guest *x, uint32_t type, uint32_t tx, co
 }
 
 /* The same, for replies that say no more than "OK". */
-static int64_t request_ok(struct xen_guest *x, uint32_t type, uint32_t tx, const char *a, const char *b,
-			  bool ended)
+static int64_t request_ok(struct xen_guest *x, uint32_t type, uint32_t tx, const char *a,
+			  const char *b, bool ended)
 {
 	int64_t len = request_texts(x, type, tx, a, b, ended);
 

@@ -1,7 +1,9 @@
 /*
- * block_ram.c - a disk in memory of ours: a boot module that guests may read and write. Contract: backend/block.h.
+ * block_ram.c - a disk in memory of ours: a boot module that guests may read and write. Contract:
+ * backend/block.h.
  *
- * Two requests for the same sectors may mix, as on a disk; guests order their own requests by completions.
+ * Two requests for the same sectors may mix, as on a disk; guests order their own requests by
+ * completions.
  */
 #include "backend/block.h"
 

@@ -1,9 +1,9 @@
 /*
  * clock.c - one scale for both faces' clocks. Contract: backend/clock.h.
  *
- * Xen's form is the master (xen/include/public/xen.h, vcpu_time_info): 32-bit multiplier with bit 31
- * set, and a shift. Hyper-V's scale (TLFS 12.7, reference TSC page) is derived from it and not from the frequency, so
- * that the rounding of the one is that of the other.
+ * Xen's form is the master (xen/include/public/xen.h, vcpu_time_info): 32-bit multiplier with bit
+ * 31 set, and a shift. Hyper-V's scale (TLFS 12.7, reference TSC page) is derived from it and not
+ * from the frequency, so that the rounding of the one is that of the other.
  */
 #include "backend/clock.h"
 
@@ -18,7 +18,10 @@ void clock_init(struct clock *clock, uint64_t tsc_hz, bool stable, uint64_t wall
 	uint32_t up = 0, down = 0;
 
 	CHECK(tsc_hz >= HZ_MIN && tsc_hz <= HZ_MAX);
-	/* The shifted frequency lies above 1 GHz, up to 2 GHz: the multiplier from 2^31 to below 2^32. */
+	/*
+	 * The shifted frequency lies above 1 GHz, up to 2 GHz: the multiplier from 2^31 to below
+	 * 2^32.
+	 */
 	while (tsc_hz << up <= NS_PER_SECOND) {
 		up++;
 	}

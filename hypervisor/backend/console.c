@@ -1,8 +1,8 @@
 /*
  * console.c - a guest's console: lines out, keys in. Contract: backend/console.h.
  *
- * What a guest writes ends on a person's terminal: nothing of it may move that terminal's cursor, change its
- * title or answer for its user. So only printable ASCII and whole UTF-8 characters pass.
+ * What a guest writes ends on a person's terminal: nothing of it may move that terminal's cursor,
+ * change its title or answer for its user. So only printable ASCII and whole UTF-8 characters pass.
  */
 #include "backend/console.h"
 

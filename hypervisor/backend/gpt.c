@@ -1,8 +1,10 @@
 /*
- * gpt.c - the search of backend/gpt.h: header, its table page by page, and if either is wrong the backup's.
+ * gpt.c - the search of backend/gpt.h: header, its table page by page, and if either is wrong the
+ * backup's.
  *
- * A read may end inside block_submit() or later on another CPU. Both ways lead to one loop and never to
- * recursion: of the two events "submit returned" and "read done", the second one goes on (see pump).
+ * A read may end inside block_submit() or later on another CPU. Both ways lead to one loop and
+ * never to recursion: of the two events "submit returned" and "read done", the second one goes on
+ * (see pump).
  */
 #include "backend/gpt.h"
 
@@ -66,7 +68,10 @@ static int utf8_lead(uint8_t byte, uint32_t *bits)
 	return -1;
 }
 
-/* Takes one character off *@text. False if it is no UTF-8. Stops at a NUL by itself: that is no continuation. */
+/*
+ * Takes one character off *@text. False if it is no UTF-8. Stops at a NUL by itself: that is no
+ * continuation.
+ */
 static bool utf8_next(const char **text, uint32_t *code)
 {
 	static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
@@ -128,7 +133,8 @@ static uint64_t disk_end(const struct gpt_search *search)
 	return block_sector_count(search->disk);
 }
 
-static bool header_bounds_are_right(const struct gpt_search *search, const struct gpt_header *header)
+static bool header_bounds_are_right(const struct gpt_search *search,
+				    const struct gpt_header *header)
 {
 	uint64_t bytes = (uint64_t)header->entry_count * header->entry_bytes;
 
@@ -255,7 +261,8 @@ static void search_go(struct gpt_search *search)
 
 	for (;;) {
 		search_read(search);
-		if ((__atomic_fetch_or(&search->pump, PUMP_RETURNED, __ATOMIC_ACQ_REL) & PUMP_DONE) == 0) {
+		if ((__atomic_fetch_or(&search->pump, PUMP_RETURNED, __ATOMIC_ACQ_REL) &
+		     PUMP_DONE) == 0) {
 			return; /* read_done() goes on */
 		}
 		if (search_step(search, &status)) {

@@ -1,5 +1,6 @@
 /*
- * switch.c - ports, learned addresses, and who gets a frame in which form. Contract: backend/switch.h.
+ * switch.c - ports, learned addresses, and who gets a frame in which form. Contract:
+ * backend/switch.h.
  */
 #include "backend/switch.h"
 
@@ -63,7 +64,10 @@ static uint32_t address_port(const struct ether_switch *sw, const struct switch_
 	return (uint32_t)(address - sw->addresses) / SWITCH_PORT_ADDRESSES;
 }
 
-/* The sender of @mac is behind @port now: in place of the address that this port learned longest ago. */
+/*
+ * The sender of @mac is behind @port now: in place of the address that this port learned longest
+ * ago.
+ */
 static void address_learn(struct ether_switch *sw, uint32_t port, uint64_t mac)
 {
 	struct switch_address *known;

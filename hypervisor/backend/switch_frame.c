@@ -1,8 +1,9 @@
 /*
  * switch_frame.c - what the switch does inside a frame. Clauses in switch_frame.h.
  *
- * The payload stays in the sender's pages and may change while it is summed: then a checksum is wrong and
- * the receiver drops the frame, as it would drop one broken on a wire. No offset comes from there.
+ * The payload stays in the sender's pages and may change while it is summed: then a checksum is
+ * wrong and the receiver drops the frame, as it would drop one broken on a wire. No offset comes
+ * from there.
  */
 #include "hypervisor/backend/switch_frame.h"
 
@@ -63,7 +64,9 @@ static uint32_t swap16(uint32_t value)
 	return (value >> 8 | value << 8) & 0xFFFF;
 }
 
-/* The ones' complement sum of big-endian 16-bit words, odd length padded with a zero; 0 to 0xFFFF. */
+/*
+ * The ones' complement sum of big-endian 16-bit words, odd length padded with a zero; 0 to 0xFFFF.
+ */
 static uint32_t sum_bytes(const uint8_t *at, size_t len)
 {
 	uint64_t sum = 0, word;
@@ -82,7 +85,10 @@ static uint32_t sum_bytes(const uint8_t *at, size_t len)
 	return swap16(fold(sum)); /* summed as this CPU loads: RFC 1071, 2.B */
 }
 
-/* A sum that goes on over pieces of any length: a piece at an odd place counts with its bytes swapped. */
+/*
+ * A sum that goes on over pieces of any length: a piece at an odd place counts with its bytes
+ * swapped.
+ */
 struct sum {
 	uint64_t value;
 	bool odd;
@@ -147,7 +153,10 @@ static uint32_t ethertype_find(struct frame *frame)
 	uint32_t off = ETHER_BYTES - 2;
 	uint32_t type = load16(frame->head + off);
 
-	for (uint32_t i = 0; i < TAGS_MAX && (type == ETHERTYPE_VLAN || type == ETHERTYPE_QINQ); i++) {
+	for (uint32_t i = 0; i < TAGS_MAX; i++) {
+		if (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ) {
+			break;
+		}
 		off += 4;
 		if (!head_has(frame, off, 2)) {
 			return 0;
@@ -158,7 +167,10 @@ static uint32_t ethertype_find(struct frame *frame)
 	return type;
 }
 
-/* IPv4 header that is whole and no fragment. Sets l4 and the end of the packet; the protocol, or -1. */
+/*
+ * IPv4 header that is whole and no fragment. Sets l4 and the end of the packet; the protocol, or
+ * -1.
+ */
 static int ipv4_parse(struct frame *frame, uint32_t *end)
 {
 	const uint8_t *ip = frame->head + frame->l3;
@@ -235,7 +247,9 @@ static uint8_t *checksum_place(const struct frame *frame, uint8_t *head)
 	return head + frame->l4 + (frame->tcp ? 16 : 6);
 }
 
-/* Of a head, for @l4_bytes: the IP length, the IPv4 header checksum, and the pseudo-header's sum. */
+/*
+ * Of a head, for @l4_bytes: the IP length, the IPv4 header checksum, and the pseudo-header's sum.
+ */
 static void lengths_set(const struct frame *frame, uint8_t *head, uint32_t l4_bytes)
 {
 	uint8_t *ip = head + frame->l3;
@@ -254,7 +268,10 @@ static void lengths_set(const struct frame *frame, uint8_t *head, uint32_t l4_by
 	store16(checksum_place(frame, head), fold(pseudo));
 }
 
-/* Where the packet ends, by its own length or, in a large send, by the frame's. False if that cannot be. */
+/*
+ * Where the packet ends, by its own length or, in a large send, by the frame's. False if that
+ * cannot be.
+ */
 static bool end_check(struct frame *frame, uint32_t end)
 {
 	uint32_t fixed = frame->ipv4 ? 0 : IPV6_BYTES;
@@ -347,7 +364,10 @@ void frame_whole(const struct frame *frame, struct frame_piece *piece)
 	piece->out.segment_bytes = frame->segment_bytes;
 }
 
-/* Sums @l4_bytes from the TCP or UDP header on, over the pseudo-header's sum that stands in its place. */
+/*
+ * Sums @l4_bytes from the TCP or UDP header on, over the pseudo-header's sum that stands in its
+ * place.
+ */
 static void checksum_fill(const struct frame *frame, struct frame_piece *piece, uint32_t l4_bytes)
 {
 	struct sum sum = {0};

@@ -1,15 +1,16 @@
 /*
  * switch_frame.h - headers, checksums and segmentation of one frame; for switch.c only.
  *
- * IEEE 802.3 and 802.1Q (up to two tags), RFC 791, RFC 8200 with hop-by-hop, routing and destination headers,
- * RFC 9293, RFC 768; checksums by RFC 1071.
+ * IEEE 802.3 and 802.1Q (up to two tags), RFC 791, RFC 8200 with hop-by-hop, routing and
+ * destination headers, RFC 9293, RFC 768; checksums by RFC 1071.
  */
 #ifndef BACKEND_SWITCH_FRAME_H
 #define BACKEND_SWITCH_FRAME_H
 
 #include "backend/switch.h"
 
-#define FRAME_HEAD_BYTES 192u /* two tags, the longest IPv4 and TCP headers, and room for IPv6's own */
+/* Two tags, the longest IPv4 and TCP headers; and room for IPv6's extensions. */
+#define FRAME_HEAD_BYTES 192u
 #define FRAME_SLICES_MAX (SWITCH_SEGMENT_MAX + 1)
 
 /* A frame whose first bytes are our own copy: what was parsed is what is delivered. */
@@ -40,8 +41,8 @@ uint64_t frame_destination(const struct frame *frame); /* MAC address, first byt
 uint64_t frame_source(const struct frame *frame);
 
 /*
- * For a frame with a blank checksum or a large send: finds its headers and makes its lengths, its IPv4 header
- * checksum and its pseudo-header sum right. False if it is not what its flags say.
+ * For a frame with a blank checksum or a large send: finds its headers and makes its lengths, its
+ * IPv4 header checksum and its pseudo-header sum right. False if it is not what its flags say.
  */
 MUST_CHECK bool frame_parse(struct frame *frame);
 /* What a receiver must have negotiated to take the parsed frame as it is: enum switch_offload. */

@@ -272,7 +272,10 @@ void wiring_teardown(struct vm *vm);
 /* False if there is no such disk or partition, or another guest writes to it. */
 MUST_CHECK bool host_disk_open(struct block *block, bool partition, const char *name, bool read_only,
 			       const char *serial);
-/* Gives up what host_disk_open() gave to @block; nothing if it is another kind of disk. Boot CPU, no request in flight. */
+/*
+ * Gives up what host_disk_open() gave to @block; nothing if it is another kind of disk. Boot CPU; the guest's requests
+ * have ended.
+ */
 void host_disk_close(struct block *block);
 void host_disks_init(void);
 /* Ends and starts requests of the host's disks, a bounded number. Any CPU, holding no lock. */

@@ -358,7 +358,7 @@ static void breaking_end(struct virtio_blk *disk)
 		}
 		list_add_tail(&disk->waiting, &request->node);
 	}
-	must_look_set(disk, 1);
+	must_look_set(disk, !list_is_empty(&disk->waiting));
 	__atomic_store_n(&disk->state, VIRTIO_BLK_BROKEN, __ATOMIC_RELEASE);
 	spin_unlock(&disk->lock);
 }

@@ -133,12 +133,12 @@ bool virtio_pci_open(struct virtio_pci *device, const struct pci_function *at, c
 		*why = "it has no virtio 1.x registers that can be reached";
 		return false;
 	}
+	device->has_msix = pci_msix_open(at, &device->msix);
 	pci_enable(at);
 	if (!device_reset(device)) {
 		*why = "it does not answer to a reset";
 		return false;
 	}
-	device->has_msix = pci_msix_open(at, &device->msix);
 	status_add(device, VIRTIO_STATUS_ACKNOWLEDGE);
 	status_add(device, VIRTIO_STATUS_DRIVER);
 	return true;

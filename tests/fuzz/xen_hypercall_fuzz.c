@@ -55,8 +55,9 @@ static void require(bool holds_true, const char *what)
 
 static uint64_t pick_gfn(struct input *in)
 {
-	static const uint64_t some[] = {SHARED_GFN, GRANT_GFN, GRANT_GFN + 1, 0x40, 0x41, 0x1FE, 0x1FF, 0x200,
-					0x7FF, 0xFEE00, 1ull << 28, UINT32_MAX, 1ull << 52, UINT64_MAX, 0x10, 0x20};
+	static const uint64_t some[] = {
+	        SHARED_GFN, GRANT_GFN, GRANT_GFN + 1, 0x40,       0x41,       0x1FE,      0x1FF, 0x200,
+	        0x7FF,      0xFEE00,   1ull << 28,    UINT32_MAX, 1ull << 52, UINT64_MAX, 0x10,  0x20};
 	uint8_t raw = (uint8_t)take(in, 1);
 
 	return raw < 128 ? some[raw % ARRAY_COUNT(some)] : 0x80u + raw;
@@ -71,7 +72,8 @@ static uint32_t pick_port(struct input *in)
 
 static uint16_t pick_domid(struct input *in)
 {
-	static const uint16_t some[] = {DOMID_SELF, DOMID_SELF, DOMID_SELF, 1, 0, 5, DOMID_INVALID, DOMID_SELF};
+	static const uint16_t some[] = {DOMID_SELF, DOMID_SELF, DOMID_SELF,    1,
+	                                0,          5,          DOMID_INVALID, DOMID_SELF};
 
 	return some[take(in, 1) % ARRAY_COUNT(some)];
 }
@@ -160,9 +162,9 @@ static void do_memory(struct input *in, uint32_t id)
 	uint64_t op = take(in, 1) % 32;
 	struct xen_reservation64 r = {LIST, take(in, 1), (uint32_t)take(in, 1) % 7, 0, pick_domid(in), {0}};
 	struct xen_add_to_physmap64 add = {pick_domid(in), (uint16_t)take(in, 1), (uint32_t)take(in, 1) % 6,
-					   take(in, 1) % 70, pick_gfn(in)};
-	struct xen_add_to_physmap_batch64 batch = {add.domid, (uint16_t)add.space, add.size, 0,
-						   LIST,      LIST + 0x800,         LIST + 0x1000};
+	                                   take(in, 1) % 70, pick_gfn(in)};
+	struct xen_add_to_physmap_batch64 batch = {add.domid, (uint16_t)add.space, add.size,     0,
+	                                           LIST,      LIST + 0x800,        LIST + 0x1000};
 	struct xen_memory_map64 map = {(uint32_t)take(in, 1), 0, pick_pointer(in)};
 
 	switch (op) {
@@ -227,11 +229,11 @@ static void do_grant(struct input *in, uint32_t id)
 	uint64_t op = take(in, 1) % 14;
 	uint64_t count = take(in, 1) % 40;
 	struct xen_gnttab_copy64 copy = {.source = {pick_gfn(in), pick_domid(in), (uint16_t)take(in, 2), 0},
-					 .dest = {pick_gfn(in), pick_domid(in), (uint16_t)take(in, 2), 0},
-					 .len = (uint16_t)take(in, 2),
-					 .flags = (uint16_t)take(in, 1)};
-	uint32_t words[8] = {pick_domid(in), (uint32_t)take(in, 1), pick_ref(in), pick_ref(in),
-			     (uint32_t)LIST, 0,                     0,           0};
+	                                 .dest = {pick_gfn(in), pick_domid(in), (uint16_t)take(in, 2), 0},
+	                                 .len = (uint16_t)take(in, 2),
+	                                 .flags = (uint16_t)take(in, 1)};
+	uint32_t words[8] = {
+	        pick_domid(in), (uint32_t)take(in, 1), pick_ref(in), pick_ref(in), (uint32_t)LIST, 0, 0, 0};
 
 	if ((copy.flags & GNTCOPY_source_gref) != 0) {
 		copy.source.ref_or_gmfn = pick_ref(in);
@@ -239,14 +241,16 @@ static void do_grant(struct input *in, uint32_t id)
 	if ((copy.flags & GNTCOPY_dest_gref) != 0) {
 		copy.dest.ref_or_gmfn = pick_ref(in);
 	}
-	put(ARGS, op == GNTTABOP_copy ? (const void *)&copy : words, op == GNTTABOP_copy ? sizeof(copy) : sizeof(words));
+	put(ARGS, op == GNTTABOP_copy ? (const void *)&copy : words,
+	    op == GNTTABOP_copy ? sizeof(copy) : sizeof(words));
 	call(id, __HYPERVISOR_grant_table_op, op, ARGS, take(in, 1) < 200 ? 1 : count);
 }
 
 static void do_sched(struct input *in, uint32_t id)
 {
 	uint64_t op = take(in, 1) % 9;
-	uint32_t words[6] = {(uint32_t)take(in, 1) % 8, (uint32_t)take(in, 1), (uint32_t)take(in, 1) % 140, 0, 0, 0};
+	uint32_t words[6] = {
+	        (uint32_t)take(in, 1) % 8, (uint32_t)take(in, 1), (uint32_t)take(in, 1) % 140, 0, 0, 0};
 	uint64_t list = LIST;
 
 	for (uint32_t i = 0; i < 4; i++) {
@@ -267,7 +271,7 @@ static void do_hvm(struct input *in, uint32_t id)
 {
 	uint64_t op = take(in, 1) % 27;
 	struct xen_hvm_param_arg arg = {pick_domid(in), 0, (uint32_t)take(in, 1) % 42,
-					take(in, 1) % 4 << 56 | take(in, 1)};
+	                                take(in, 1) % 4 << 56 | take(in, 1)};
 	struct xen_hvm_upcall_vector vector = {pick_vcpu(in), (uint8_t)take(in, 1), {0}};
 
 	if (op == HVMOP_set_evtchn_upcall_vector) {
@@ -284,7 +288,8 @@ static void do_multicall(struct input *in, uint32_t id)
 	uint64_t at = LIST + 0x4000;
 
 	for (uint32_t i = 0; i < 4; i++) {
-		struct xen_multicall64 entry = {.op = take(in, 1) % 44, .args = {take(in, 1) % 24, ARGS, take(in, 1)}};
+		struct xen_multicall64 entry = {.op = take(in, 1) % 44,
+		                                .args = {take(in, 1) % 24, ARGS, take(in, 1)}};
 
 		put(at + i * sizeof(entry), &entry, sizeof(entry));
 	}
@@ -359,7 +364,9 @@ static void do_machine(struct input *in, uint32_t id)
 	if (what < 8) {
 		host_time_advance_ns(vm, take(in, 4));
 	} else if (what < 12) {
-		host_vcpu_set_mode(vcpu, (struct vcpu_mode){.protected_mode = true, .long_mode = !narrow, .code64 = !narrow});
+		host_vcpu_set_mode(
+		        vcpu,
+		        (struct vcpu_mode){.protected_mode = true, .long_mode = !narrow, .code64 = !narrow});
 	} else if (what < 20) {
 		host_vcpu_set_runstate(vcpu, (enum vcpu_runstate)(take(in, 1) % 4));
 		xen_face.scheduled(vcpu);
@@ -368,7 +375,8 @@ static void do_machine(struct input *in, uint32_t id)
 		(void)xen_face.msr_write(vcpu, XEN_MSR_BASE, pick_gfn(in) << 12);
 	} else if (what < 28) {
 		xen_face.lapic_enabled(vcpu);
-		(void)xen_face.cpuid(vcpu, XEN_CPUID_FIRST_LEAF + (uint32_t)take(in, 1), (uint32_t)take(in, 1), &regs);
+		(void)xen_face.cpuid(vcpu, XEN_CPUID_FIRST_LEAF + (uint32_t)take(in, 1),
+		                     (uint32_t)take(in, 1), &regs);
 	} else if (what == 31) {
 		release_holds();
 		require(xen_face.reset(vm), "reset never fails");
@@ -393,7 +401,7 @@ static void check_port(struct xen_vm *xen, uint32_t port)
 		const struct evtchn_port *peer = &xen->ports[p->remote_port];
 
 		require(peer->state == EVTCHNSTAT_interdomain && !peer->ours && peer->remote_port == port,
-			"both ends of a loopback know each other");
+		        "both ends of a loopback know each other");
 	}
 }
 
@@ -423,7 +431,8 @@ static void check_grants(const struct xen_vm *xen)
 	require(xen->frame_count >= 1 && xen->frame_count <= XEN_GRANT_FRAMES_MAX, "1 to 64 grant frames");
 	for (uint32_t f = 0; f < xen->frame_count; f++) {
 		for (uint32_t i = 0; i < XEN_GRANTS_A_FRAME; i++) {
-			require(xen->active[f][i].write_count <= xen->active[f][i].hold_count, "writers are users");
+			require(xen->active[f][i].write_count <= xen->active[f][i].hold_count,
+			        "writers are users");
 			held += xen->active[f][i].hold_count;
 		}
 	}
@@ -501,7 +510,8 @@ static void begin(void)
 	struct xen_add_to_physmap64 grants = {DOMID_SELF, 0, XENMAPSPACE_grant_table, 0, GRANT_GFN};
 
 	require(xen_face.create(vm), "create");
-	host_vcpu_set_mode(vm_vcpu(vm, 0), (struct vcpu_mode){.protected_mode = true, .long_mode = true, .code64 = true});
+	host_vcpu_set_mode(vm_vcpu(vm, 0),
+	                   (struct vcpu_mode){.protected_mode = true, .long_mode = true, .code64 = true});
 	put(ARGS, &shared, sizeof(shared));
 	call(0, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, ARGS, 0);
 	put(ARGS, &grants, sizeof(grants));
@@ -516,9 +526,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (vm == NULL) {
 		struct host_vm_config config = {
-			.vm = {.id = 1, .vcpu_count = VCPUS, .memory_bytes = MEMORY, .xen_face = true, .clock = &guest_clock},
-			.memory_max_bytes = MEMORY + 0x40000,
-			.gfn_count = 0x1000,
+		        .vm = {.id = 1,
+		               .vcpu_count = VCPUS,
+		               .memory_bytes = MEMORY,
+		               .xen_face = true,
+		               .clock = &guest_clock},
+		        .memory_max_bytes = MEMORY + 0x40000,
+		        .gfn_count = 0x1000,
 		};
 
 		clock_init(&guest_clock, 1000000000u, true, 0);

@@ -1,9 +1,11 @@
 /*
- * bench.c - how much it costs to leave a guest and come back: the TSC around one instruction, 1000 times.
+ * bench.c - how much it costs to leave a guest and come back: the TSC around one instruction, 1000
+ * times.
  *
- * With -icount the emulated TSC counts executed instructions, those of the hypervisor included: then the unit is
- * emulated instructions. Each line is `NAME=MEDIAN MINIMUM SAME`, SAME being how many of the samples equal the
- * median. RDTSC itself, and what puts an operation's arguments into EAX and EDX, are in the figures.
+ * With -icount the emulated TSC counts executed instructions, those of the hypervisor included:
+ * then the unit is emulated instructions. Each line is `NAME=MEDIAN MINIMUM SAME`, SAME being how
+ * many of the samples equal the median. RDTSC itself, and what puts an operation's arguments into
+ * EAX and EDX, are in the figures.
  */
 #include "abi/hyperv.h"
 #include "abi/xen.h"
@@ -28,21 +30,22 @@ static void *hypercall_page;
 static uint64_t samples[SAMPLES];
 
 /*
- * TSC, @body, TSC: the ticks between. RDTSC takes EAX and EDX, so @body sets those itself; what else it needs
- * comes as operands and what it changes is in the clobbers. Between two RDTSCs with no @body lie two moves.
+ * TSC, @body, TSC: the ticks between. RDTSC takes EAX and EDX, so @body sets those itself; what
+ * else it needs comes as operands and what it changes is in the clobbers. Between two RDTSCs with
+ * no @body lie two moves.
  */
-#define TICKS_AROUND(body, ...) \
-	__extension__({ \
-		register uint64_t first_low __asm__("r12"); \
-		register uint64_t first_high __asm__("r13"); \
-		uint64_t last_low; \
-		uint64_t last_high; \
-		__asm__ volatile("rdtsc\n" \
-				 "movl %%eax, %%r12d\n" \
-				 "movl %%edx, %%r13d\n" body "rdtsc\n" \
-				 : "=&r"(first_low), "=&r"(first_high), "=&a"(last_low), "=&d"(last_high) \
-				 : __VA_ARGS__); \
-		(last_high << 32 | last_low) - (first_high << 32 | first_low); \
+#define TICKS_AROUND(body, ...)                                                                           \
+	__extension__({                                                                                   \
+		register uint64_t first_low __asm__("r12");                                               \
+		register uint64_t first_high __asm__("r13");                                              \
+		uint64_t last_low;                                                                        \
+		uint64_t last_high;                                                                       \
+		__asm__ volatile("rdtsc\n"                                                                \
+		                 "movl %%eax, %%r12d\n"                                                   \
+		                 "movl %%edx, %%r13d\n" body "rdtsc\n"                                    \
+		                 : "=&r"(first_low), "=&r"(first_high), "=&a"(last_low), "=&d"(last_high) \
+		                 : __VA_ARGS__);                                                          \
+		(last_high << 32 | last_low) - (first_high << 32 | first_low);                            \
 	})
 
 static uint64_t time_nothing(void)
@@ -79,8 +82,8 @@ static uint64_t xen_call(uint64_t number)
 {
 	register uint64_t nr __asm__("r14") = number;
 
-	return TICKS_AROUND("movl %%r14d, %%eax\n" HYPERCALL_INSN, "r"(nr),
-			    "D"(UINT64_C(0)), "S"(UINT64_C(0)) : "r8", "r9", "r10", "r11", "rcx", "memory");
+	return TICKS_AROUND("movl %%r14d, %%eax\n" HYPERCALL_INSN, "r"(nr), "D"(UINT64_C(0)), "S"(UINT64_C(0))
+	                    : "r8", "r9", "r10", "r11", "rcx", "memory");
 }
 
 static uint64_t time_xen_version(void)
@@ -96,7 +99,8 @@ static uint64_t time_xen_unknown(void)
 static uint64_t hyperv_call(uint64_t control)
 {
 	return TICKS_AROUND("xorl %%edx, %%edx\n xorl %%r8d, %%r8d\n call *%%rbx\n", "c"(control),
-			    "b"(hypercall_page) : "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
+	                    "b"(hypercall_page)
+	                    : "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
 }
 
 static uint64_t time_hyperv_spin_wait(void)

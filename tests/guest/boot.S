@@ -1,7 +1,7 @@
 /*
- * boot.S - from Xen's PVH entry (32-bit protected mode, paging off, EBX = start_info) to guest_main() in long
- * mode, with the first 4 GiB mapped one to one; the way of another CPU from its start-up IPI to ap_main(); and the
- * 256 vectors' entries.
+ * boot.S - from Xen's PVH entry (32-bit protected mode, paging off, EBX = start_info) to
+ * guest_main() in long mode, with the first 4 GiB mapped one to one; the way of another CPU from
+ * its start-up IPI to ap_main(); and the 256 vectors' entries.
  */
 #define CR0_RUN 0x80000011 /* PG, ET, PE */
 #define CR4_PAE 0x20

@@ -32,6 +32,9 @@
 #define LVT_MASKED 0x10000u
 #define DIVIDE_BY_1 0xbu
 
+#define PORT_PIC_1_MASK 0x21u
+#define PORT_PIC_2_MASK 0xa1u
+
 #define TRAMPOLINE 0x8000u
 #define START_WAIT_SECONDS 60u
 #define CALIBRATE_US 20000u
@@ -132,12 +135,12 @@ bool msr_read_safe(uint32_t msr, uint64_t *value)
 	bool ok = false;
 
 	__asm__ volatile("1: rdmsr\n"
-			 "movb $1, %0\n"
-			 "2:\n"
-			 ".pushsection .fixup, \"a\"\n.quad 1b, 2b\n.popsection\n"
-			 : "+r"(ok), "+a"(low), "+d"(high)
-			 : "c"(msr)
-			 : "memory");
+	                 "movb $1, %0\n"
+	                 "2:\n"
+	                 ".pushsection .fixup, \"a\"\n.quad 1b, 2b\n.popsection\n"
+	                 : "+r"(ok), "+a"(low), "+d"(high)
+	                 : "c"(msr)
+	                 : "memory");
 	*value = (uint64_t)high << 32 | low;
 	return ok;
 }
@@ -199,7 +202,7 @@ static void apic_open(void)
 		msr_write(MSR_APIC_BASE, msr_read(MSR_APIC_BASE) | APIC_BASE_X2);
 	}
 	apic_write(REG_SPURIOUS, 0x100 | VECTOR_SPURIOUS);
-	apic_write(REG_LINT0, LVT_MASKED); /* firmware may have left a PIC behind it */
+	apic_write(REG_LINT0, LVT_MASKED);
 	apic_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
 	apic_write(REG_TIMER, VECTOR_TIMER);
 }
@@ -431,5 +434,8 @@ void cpu_init(void)
 	choose_hypercall();
 	tsc_rate = find_tsc_hz();
 	x2 = (cpuid(1, 0).ecx & 1u << 21) != 0 && !option_is("apic", "xapic");
+	/* Janus has no PIC; where one is, its interrupt must go before the local APIC stops taking it. */
+	port_write8(PORT_PIC_1_MASK, 0xff);
+	port_write8(PORT_PIC_2_MASK, 0xff);
 	apic_open();
 }

@@ -1,7 +1,9 @@
 /*
- * cpu.h - the machine of a test guest: instructions, interrupts, the local APIC, other CPUs, clocks, hypercalls.
+ * cpu.h - the machine of a test guest: instructions, interrupts, the local APIC, other CPUs,
+ * clocks, hypercalls.
  *
- * The local APIC is used as x2APIC if CPUID shows one and the option `apic=xapic` is not given, else by its page.
+ * The local APIC is used as x2APIC if CPUID shows one and the option `apic=xapic` is not given,
+ * else by its page.
  */
 #ifndef GUEST_CPU_H
 #define GUEST_CPU_H
@@ -73,7 +75,9 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 {
 	struct cpuid r;
 
-	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
+	__asm__ volatile("cpuid"
+	                 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+	                 : "a"(leaf), "c"(subleaf));
 	return r;
 }
 
@@ -108,7 +112,7 @@ static inline void cpu_sleep(void)
 }
 
 /* VMMCALL here; cpu_init() makes each of these a VMCALL on Intel's CPUs. */
-#define HYPERCALL_INSN \
+#define HYPERCALL_INSN   \
 	"661: vmmcall\n" \
 	".pushsection .call_site, \"a\"\n.quad 661b\n.popsection\n"
 

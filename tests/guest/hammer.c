@@ -1,14 +1,17 @@
 /*
- * hammer.c - interrupts that arrive around STI, MOV SS, HLT, CLI, POPF and IRET, at every place and at random ones.
+ * hammer.c - interrupts that arrive around STI, MOV SS, HLT, CLI, POPF and IRET, at every place and
+ * at random ones.
  *
- * The local APIC's timer is set for a short time, then one sequence of hammer_seq.S runs again and again until it has
- * fired. The handler sees from the interrupted RIP and RFLAGS whether the interrupt could arrive there. Under
- * -icount, delays that rise one by one reach each instruction. sti_hlt is the wake-up race: if an interrupt that
- * is taken before HLT is lost there, this hangs, and the harness's time limit is what says so.
+ * The local APIC's timer is set for a short time, then one sequence of hammer_seq.S runs again and
+ * again until it has fired. The handler sees from the interrupted RIP and RFLAGS whether the
+ * interrupt could arrive there. Under -icount, delays that rise by few instructions reach each place.
+ * sti_hlt is the wake-up race: if an interrupt that is taken before HLT is lost there, this hangs,
+ * and the harness's time limit is what says so.
  *
- * Options: rounds=N of each sequence, halts=N of sti_hlt, range=N (the longest delay, in timer ticks),
- * step=N, apic=xapic. Each line is `SEQUENCE=ROUNDS rounds, N inside, N first, N wrong`: inside is how
- * often the interrupt came while the sequence had interrupts on, first how often at the first possible place.
+ * Options: rounds=N of each sequence, halts=N of sti_hlt, range=N (the longest delay, in timer
+ * ticks), step=N, apic=xapic. Each line is `SEQUENCE=ROUNDS rounds, N inside, N first, N wrong`:
+ * inside is how often the interrupt came while the sequence had interrupts on, first how often at
+ * the first possible place.
  */
 #include "tests/guest/cpu.h"
 

@@ -1,9 +1,13 @@
 /*
- * hammer_seq.S - the sequences that hammer.c runs while an interrupt is on its way, each with a row of addresses.
+ * hammer_seq.S - the sequences that hammer.c runs while an interrupt is on its way, each with a row
+ * of addresses.
  *
- * A sequence is entered and left with interrupts off. From its start to `open` (exclusive) none may arrive, nor from
- * `hole` to `hole_end`, nor from `close` on. `open` and `hole_end` are the first places where one may.
- * AMD64 APM volume 3, STI and MOV (SS): STI and MOV SS hold interrupts off for one instruction more.
+ * A sequence is entered and left with interrupts off. From its start to `open` (exclusive) none may
+ * arrive, nor from `hole` to `hole_end`, nor from `close` on. `open` and `hole_end` are the first
+ * places where one may.
+ *
+ * AMD64 APM volume 3, STI and MOV (SS): STI and MOV SS hold interrupts off for one instruction
+ * more.
  */
 	.macro SEQUENCE name
 	.text

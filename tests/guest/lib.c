@@ -1,5 +1,6 @@
 /*
- * lib.c - console, options, reports and the end of a test guest. start_info: Xen's PVH boot protocol.
+ * lib.c - console, options, reports and the end of a test guest. start_info: Xen's PVH boot
+ * protocol.
  */
 #include "tests/guest/lib.h"
 
@@ -12,8 +13,8 @@
 #define PORT_UART 0x3f8u
 #define UART_STATUS 5u
 #define UART_CAN_TAKE 0x20u
-#define PORT_PM1A_CONTROL 0xb004u  /* hypervisor/platform/pm.h */
-#define PORT_PM1A_OF_Q35 0x604u    /* where QEMU's own board has it, to try a guest without Janus */
+#define PORT_PM1A_CONTROL 0xb004u /* hypervisor/platform/pm.h */
+#define PORT_PM1A_OF_Q35 0x604u /* where QEMU's own board has it, to try a guest without Janus */
 #define SLEEP_S5 (5u << 10 | 1u << 13)
 #define SLEEP_S5_OF_Q35 (1u << 13)
 #define START_MAGIC 0x336ec578u

@@ -1,15 +1,16 @@
 /*
  * lib.h - what every test guest stands on: console, options, reports, the end.
  *
- * A guest reports lines `JANUS: key=value` on port 0xE9 or, where that is not, on the UART, and last
- * `JANUS: result=pass` or `JANUS: result=fail`. Only the first CPU may report. Nothing here allocates.
+ * A guest reports lines `JANUS: key=value` on port 0xE9 or, where that is not, on the UART, and
+ * last `JANUS: result=pass` or `JANUS: result=fail`. Only the first CPU may report. Nothing here
+ * allocates.
  */
 #ifndef GUEST_LIB_H
 #define GUEST_LIB_H
 
 #include "base/compiler.h"
 
-/* Each program's own. The console, the options, the IDT and the local APIC are ready; interrupts are off. */
+/* Each program's own. Console, options, IDT and local APIC are ready; interrupts are off. */
 void program_main(void);
 
 /* Prints "JANUS: " and the text: %s, %u, %lu, %lx and %% only, no widths. */

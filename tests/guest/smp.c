@@ -1,6 +1,6 @@
 /*
- * smp.c - all the CPUs that a guest may have: each is started, takes IPIs of every kind, and none is lost or
- * doubled; and the TSC does not go back from one CPU to the next.
+ * smp.c - all the CPUs that a guest may have: each is started, takes IPIs of every kind, and none
+ * is lost or doubled; and the TSC does not go back from one CPU to the next.
  *
  * Options: cpus=N, rounds=N (IPIs to each), looks=N (TSC readings on each), apic=xapic.
  */
@@ -51,8 +51,8 @@ static void note_slip(unsigned int cpu, uint64_t slip)
 	uint64_t worst = __atomic_load_n(&worst_slip, __ATOMIC_SEQ_CST);
 
 	cpus[cpu].slips++;
-	while (slip > worst && !__atomic_compare_exchange_n(&worst_slip, &worst, slip, false, __ATOMIC_SEQ_CST,
-							    __ATOMIC_SEQ_CST)) {
+	while (slip > worst && !__atomic_compare_exchange_n(&worst_slip, &worst, slip, false,
+	                                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 	}
 }
 
@@ -68,7 +68,7 @@ static void look_at_tsc(unsigned int cpu)
 			continue;
 		}
 		while (seen < now && !__atomic_compare_exchange_n(&latest_tsc, &seen, now, false,
-								  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		                                                  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 		}
 		if (i % 16 == 0) {
 			cpu_pause();

@@ -1,5 +1,6 @@
 /*
- * spin.c - keeps its CPU busy for ever, with interrupts off and nothing that a hypervisor would see.
+ * spin.c - keeps its CPU busy for ever, with interrupts off and nothing that a hypervisor would
+ * see.
  */
 #include "tests/guest/cpu.h"
 

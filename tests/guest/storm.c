@@ -1,5 +1,6 @@
 /*
- * storm.c - leaves the guest as often as it can for seconds=N: CPUID, an unclaimed port, an MSR that is not there.
+ * storm.c - leaves the guest as often as it can for seconds=N: CPUID, an unclaimed port, an MSR
+ * that is not there.
  */
 #include "tests/guest/cpu.h"
 

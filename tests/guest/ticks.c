@@ -1,9 +1,10 @@
 /*
  * ticks.c - how late a guest that sleeps is woken: one-shot timers with HLT, judged by the TSC.
  *
- * Options: count=N wake-ups, period_us=N, spread_us=N (each period is longer by a random part of this, so that the
- * wake-ups meet a neighbour's time slice at every point), limit_us=N (the latest that is right), early_ns=N (as much too early as
- * the measured rates of two clocks may be wrong). Lateness counts from when the timer was set, exits included.
+ * Options: count=N wake-ups, period_us=N, spread_us=N (each period is longer by a random part of
+ * this, so that the wake-ups meet a neighbour's time slice at every point), limit_us=N (the latest
+ * that is right), early_ns=N (as much too early as the measured rates of two clocks may be wrong).
+ * Lateness counts from when the timer was set, exits included.
  */
 #include "base/bits.h"
 #include "tests/guest/cpu.h"

@@ -1,5 +1,6 @@
 /*
- * triple.c - an exception with no IDT to find a handler in, nor for the double fault, nor for the third.
+ * triple.c - an exception with no IDT to find a handler in, nor for the double fault, nor for the
+ * third.
  */
 #include "tests/guest/cpu.h"
 

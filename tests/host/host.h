@@ -1,15 +1,16 @@
 /*
  * host.h - what a test may do with the hosted side of the seam (vm/vm.h in an ordinary process).
  *
- * Compile with -Itests/host/include -Ihypervisor/include -I. (in this order: page.h has a hosted copy) and
- * link all tests/host/host_*.c, with -pthread. tests/host defines every function of vm/vm.h, and also panic(),
- * lock_held_ranks() and lock_relax(). It does not define format_print().
+ * Compile with -Itests/host/include -Ihypervisor/include -I. (in this order: page.h has a hosted
+ * copy) and link all tests/host/host_*.c, with -pthread. tests/host defines every function of
+ * vm/vm.h, and also panic(), lock_held_ranks() and lock_relax(). It does not define format_print().
  *
- * What is checked always, by a panic: lock ranks, use of a page that is not pinned, misaligned page access,
- * unpin without pin, lengths above the contract's limits, and (host_vm_free, host_vm_reset) leaks.
+ * What is checked always, by a panic: lock ranks, use of a page that is not pinned, misaligned page
+ * access, unpin without pin, lengths above the contract's limits, and (host_vm_free, host_vm_reset)
+ * leaks.
  *
- * A test is one thread unless it starts more: then each function may be called from any thread, but for
- * host_vm_new/free/reset, host_load_hook and the host_time_* of by-hand time.
+ * A test is one thread unless it starts more: then each function may be called from any thread, but
+ * for host_vm_new/free/reset, host_load_hook and the host_time_* of by-hand time.
  */
 #ifndef TESTS_HOST_HOST_H
 #define TESTS_HOST_HOST_H
@@ -25,8 +26,9 @@
 /* Zeros mean the default. */
 struct host_vm_config {
 	/*
-	 * As the faces will see it, copied. Defaults: name "guest", id 1, vcpu_count 1, memory_bytes 1 MiB, and
-	 * a stable clock of 1 GHz on which TSC = nanoseconds. console, lifecycle, blocks and ports: as given.
+	 * As the faces will see it, copied. Defaults: name "guest", id 1, vcpu_count 1,
+	 * memory_bytes 1 MiB, and a stable clock of 1 GHz on which TSC = nanoseconds. console,
+	 * lifecycle, blocks and ports: as given.
 	 */
 	struct vm_config vm;
 	uint64_t memory_max_bytes; /* that ballooning may reach: default memory_bytes */
@@ -38,8 +40,9 @@ struct host_vm_config {
 };
 
 /*
- * RAM lies from 0 to memory_bytes, zeroed. The last two pages are the special ones (the store's, then the
- * console's), reserved in the memory map. vCPU 0 is up. Time is 0 and turned by hand. NULL config: all defaults.
+ * RAM lies from 0 to memory_bytes, zeroed. The last two pages are the special ones (the store's,
+ * then the console's), reserved in the memory map. vCPU 0 is up. Time is 0 and turned by hand. NULL
+ * config: all defaults.
  */
 struct vm *host_vm_new(const struct host_vm_config *config);
 
@@ -47,19 +50,25 @@ struct vm *host_vm_new(const struct host_vm_config *config);
 void host_vm_free(struct vm *vm);
 
 /*
- * As after host_vm_new, in a time that depends on what was touched and not on the memory's size. Slots are NULL
- * again. Panics on leaks, as above.
+ * As after host_vm_new, in a time that depends on what was touched and not on the memory's size.
+ * Slots are NULL again. Panics on leaks, as above.
  */
 void host_vm_reset(struct vm *vm);
 
-/* What is not given back, for asserts; host_vm_check_no_leaks() is all of it and prints what it finds. */
+/*
+ * What is not given back, for asserts; host_vm_check_no_leaks() is all of it and prints what it
+ * finds.
+ */
 struct host_leaks {
 	uint64_t pins, pages, allocs, timers, works;
 };
 struct host_leaks host_vm_leaks(struct vm *vm);
 bool host_vm_check_no_leaks(struct vm *vm);
 
-/* The next @count allocations (vm_alloc and vm_page_alloc) work, then all fail, until host_fail_alloc_never(). */
+/*
+ * The next @count allocations (vm_alloc and vm_page_alloc) work, then all fail, until
+ * host_fail_alloc_never().
+ */
 void host_fail_alloc_after(struct vm *vm, uint32_t count);
 void host_fail_alloc_never(struct vm *vm);
 /* Allocations tried since creation or reset: to fail each of them in turn. */
@@ -69,8 +78,9 @@ uint64_t host_alloc_bytes(struct vm *vm); /* held now by vm_alloc() */
 /* ------------------------------------------------------------------ its memory */
 
 /*
- * The guest's own view: where [@at, @at + @len) lies now. NULL if part of it is neither RAM nor an overlay page,
- * or its frames are not side by side (after ballooning). Good until ballooning, show, hide or reset.
+ * The guest's own view: where [@at, @at + @len) lies now. NULL if part of it is neither RAM nor an
+ * overlay page, or its frames are not side by side (after ballooning). Good until ballooning, show,
+ * hide or reset.
  */
 void *host_vm_bytes(struct vm *vm, uint64_t at, size_t len);
 
@@ -82,19 +92,23 @@ void host_load_hook(host_load_fn *fn, void *context);
 
 /*
  * Counts the fetches of each byte of [@at, @at + @len): host_fetch_max() is how often the one most
- * fetched was. 1 is a good answer, 2 a double fetch. One watch in a process; it takes the load hook.
+ * fetched was. 1 is a good answer, 2 a double fetch. One watch in a process; it takes the load
+ * hook.
  */
 void host_fetch_watch(struct vm *vm, uint64_t at, size_t len);
 uint32_t host_fetch_max(void);
 void host_fetch_unwatch(void);
 
 /*
- * A hostile guest: after each load of a byte of [@at, @at + @len), that byte is changed (from @seed). Takes the load hook;
- * ends with host_load_hook(NULL, NULL).
+ * A hostile guest: after each load of a byte of [@at, @at + @len), that byte is changed (from
+ * @seed). Takes the load hook; ends with host_load_hook(NULL, NULL).
  */
 void host_scribble(struct vm *vm, uint64_t at, size_t len, uint64_t seed);
 
-/* Linear addresses: by default linear = physical, over all of it. False: not mapped (or not writable). */
+/*
+ * Linear addresses: by default linear = physical, over all of it. False: not mapped (or not
+ * writable).
+ */
 typedef bool host_translate_fn(void *context, struct vcpu *vcpu, uint64_t linear, bool write,
 			       gpa_t *at);
 void host_translate_hook(struct vm *vm, host_translate_fn *fn, void *context);
@@ -106,7 +120,7 @@ void host_vcpu_set_mode(struct vcpu *vcpu, struct vcpu_mode mode);
 
 /* As in a local APIC, a vector posted while pending stays pending once. */
 bool host_vcpu_vector_posted(struct vcpu *vcpu, uint8_t vector);         /* is pending */
-int host_vcpu_take_vector(struct vcpu *vcpu);                            /* oldest first; -1: none */
+int host_vcpu_take_vector(struct vcpu *vcpu); /* oldest first; -1: none */
 bool host_vcpu_take_this_vector(struct vcpu *vcpu, uint8_t vector);
 uint64_t host_vcpu_post_count(struct vcpu *vcpu, uint8_t vector);        /* calls, ever */
 bool host_vcpu_auto_eoi(struct vcpu *vcpu, uint8_t vector);
@@ -140,7 +154,10 @@ uint64_t host_vcpu_flush_mask(struct vcpu *vcpu);
 
 /* ------------------------------------------------------------------ time and work */
 
-/* Turns time by hand to @ns (not back): runs the timers due on the way, in order, each at its deadline. */
+/*
+ * Turns time by hand to @ns (not back): runs the timers due on the way, in order, each at its
+ * deadline.
+ */
 void host_time_set(struct vm *vm, uint64_t ns);
 void host_time_advance_ns(struct vm *vm, uint64_t ns);
 /* From now on guest time runs with the host's monotonic clock. */
@@ -154,14 +171,19 @@ bool host_next_timer_ns(struct vm *vm, uint64_t *deadline_ns);
 
 /* One step of the first work in the queue. False if there was none. */
 bool host_run_work_once(struct vm *vm);
-/* Steps until the queue is empty; returns how many. Panics after HOST_WORK_STEPS_MAX: work that never ends. */
+/*
+ * Steps until the queue is empty; returns how many. Panics after HOST_WORK_STEPS_MAX: work that
+ * never ends.
+ */
 #define HOST_WORK_STEPS_MAX 1000000u
 uint64_t host_run_work(struct vm *vm);
 /* Timers due and work, until neither is left. Returns steps and callbacks. */
 uint64_t host_run(struct vm *vm);
 bool host_work_is_queued(struct vm *vm);
 
-/* @thread_count threads that run the work and the timers of these guests until host_threads_stop(). */
+/*
+ * @thread_count threads that run the work and the timers of these guests until host_threads_stop().
+ */
 struct host_threads;
 struct host_threads *host_threads_start(struct vm *const *vms, uint32_t vm_count,
 					uint32_t thread_count);
@@ -186,8 +208,9 @@ uint64_t host_count_used(struct vm *vm, enum spec_table table, uint32_t row);
 uint64_t host_count_refused(struct vm *vm, enum spec_table table, uint32_t row);
 
 /*
- * Calls @fn and returns true if it panicked on this thread. Locks that it held stay locked (their ranks are forgotten):
- * only for tests of a CHECK, and throw the guest away afterwards with host_vm_discard().
+ * Calls @fn and returns true if it panicked on this thread. Locks that it held stay locked (their
+ * ranks are forgotten): only for tests of a CHECK, and throw the guest away afterwards with
+ * host_vm_discard().
  */
 bool host_panics(void (*fn)(void *context), void *context);
 const char *host_panic_text(void);

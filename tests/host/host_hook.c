@@ -1,5 +1,6 @@
 /*
- * host_hook.c - what happens at each load from guest memory: count it, or change the page behind it.
+ * host_hook.c - what happens at each load from guest memory: count it, or change the page behind
+ * it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ void host_load_hook(host_load_fn *fn, void *context)
 }
 
 /* The part of a load that lies in the watched range; false if none does. */
-static bool watch_hits(const struct vm_page *page, size_t off, size_t width, size_t *from, size_t *to)
+static bool watch_hits(const struct vm_page *page, size_t off, size_t width, size_t *from,
+		       size_t *to)
 {
 	uintptr_t start = (uintptr_t)(page->bytes + off);
 	uintptr_t base = (uintptr_t)watch.bytes;

@@ -1,8 +1,9 @@
 /*
- * host_memory.c - guest memory by copy and by page, hosted: an array of frames and a table of where each stands.
+ * host_memory.c - guest memory by copy and by page, hosted: an array of frames and a table of where
+ * each stands.
  *
- * A frame of RAM keeps its memory over ballooning while it is pinned, as on the metal: vm_ram_take() leaves
- * the pinned frame with its holders and vm_ram_give() brings another.
+ * A frame of RAM keeps its memory over ballooning while it is pinned, as on the metal:
+ * vm_ram_take() leaves the pinned frame with its holders and vm_ram_give() brings another.
  */
 #define _GNU_SOURCE /* mmap */
 #include <stdlib.h>
@@ -18,7 +19,9 @@
 
 /* ------------------------------------------------------------------ raw copies */
 
-/* No library call, no instrumentation: the other side may write here at the same time, by design. */
+/*
+ * No library call, no instrumentation: the other side may write here at the same time, by design.
+ */
 static void raw_copy(void *to, const void *from, size_t len)
 {
 	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(len) : : "memory");
@@ -158,7 +161,10 @@ void host_memory_free(struct vm *vm)
 	free(vm->gfns);
 }
 
-/* ------------------------------------------------------------------ what stands where; memory_lock held */
+/*
+ * ------------------------------------------------------------------ what stands where; memory_lock
+ * held
+ */
 
 static struct vm_page *overlay_find(struct vm *vm, uint64_t gfn)
 {
@@ -254,8 +260,9 @@ enum vm_status vm_read(struct vm *vm, gpa_t from, void *to, size_t len)
 		loaded[loaded_count++] = page;
 	}
 	spin_unlock(&vm->memory_lock);
-	for (size_t done = 0, i = 0; host_load_hook_fn != NULL && done < len; done += in_page(at + done, len - done), i++) {
-		host_page_loaded(loaded[i], (at + done) & PAGE_MASK, in_page(at + done, len - done));
+	for (size_t done = 0, i = 0, step; host_load_hook_fn != NULL && done < len; done += step) {
+		step = in_page(at + done, len - done);
+		host_page_loaded(loaded[i++], (at + done) & PAGE_MASK, step);
 	}
 	return VM_OK;
 }

@@ -1,8 +1,9 @@
 /*
  * host_private.h - the hosted guest from inside; for tests/host/host_*.c only.
  *
- * Locks: memory (frames, overlays, allocations), work, timers, cpu (vCPUs and the end of the guest), log. Their
- * ranks are those that the metal takes in the same functions, so that the callers' ranks are tried too.
+ * Locks: memory (frames, overlays, allocations), work, timers, cpu (vCPUs and the end of the
+ * guest), log. Their ranks are those that the metal takes in the same functions, so that the
+ * callers' ranks are tried too.
  */
 #ifndef TESTS_HOST_HOST_PRIVATE_H
 #define TESTS_HOST_HOST_PRIVATE_H

@@ -24,7 +24,10 @@ uint64_t vm_time_ns(const struct vm *vm)
 	return vm->real_time ? now + monotonic_ns() - vm->real_origin_ns : now;
 }
 
-/* By the same scale as backend/clock.c, rounded up: the first TSC value that gives at least this time. */
+/*
+ * By the same scale as backend/clock.c, rounded up: the first TSC value that gives at least this
+ * time.
+ */
 uint64_t host_tsc(struct vm *vm)
 {
 	const struct clock *clock = vm->config.clock;
@@ -48,7 +51,8 @@ void host_time_real(struct vm *vm)
 	vm->real_time = true;
 }
 
-void vm_timer_init(struct vm_timer *timer, struct vcpu *vcpu, void (*expired)(struct vm_timer *timer))
+void vm_timer_init(struct vm_timer *timer, struct vcpu *vcpu,
+		   void (*expired)(struct vm_timer *timer))
 {
 	*timer = (struct vm_timer){.vcpu = vcpu, .expired = expired};
 	list_init(&timer->node);

@@ -1,5 +1,6 @@
 /*
- * host_vcpu.c - virtual processors, hosted: state that a test sets and reads, interrupts that it takes out.
+ * host_vcpu.c - virtual processors, hosted: state that a test sets and reads, interrupts that it
+ * takes out.
  */
 #include <string.h>
 
@@ -340,7 +341,10 @@ uint64_t host_vcpu_yield_count(struct vcpu *vcpu)
 
 /* ------------------------------------------------------------------ up and down */
 
-/* What no CPU could run (Intel SDM vol. 3, 26.3.1; AMD APM vol. 2, 15.5.1), as far as it matters here. */
+/*
+ * What no CPU could run (Intel SDM vol. 3, 26.3.1; AMD APM vol. 2, 15.5.1), as far as it matters
+ * here.
+ */
 static bool context_is_runnable(const struct vcpu_context *context)
 {
 	bool paging = (context->cr0 & CR0_PG) != 0;

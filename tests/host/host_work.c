@@ -16,7 +16,10 @@
 #define WORK_RUNNING 2u
 #define WORK_AGAIN 4u /* queued while it runs */
 
-/* The work whose step runs on this thread; NULL once that step has cancelled it: it may be gone then. */
+/*
+ * The work whose step runs on this thread; NULL once that step has cancelled it: it may be gone
+ * then.
+ */
 static _Thread_local struct vm_work *current;
 
 void vm_work_init(struct vm_work *work, struct vm *vm, bool (*step)(struct vm_work *work))

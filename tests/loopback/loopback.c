@@ -125,7 +125,8 @@ static int64_t op_hypercall_xen(void *context, uint32_t number, const uint64_t a
 	return (int64_t)regs->gpr[REG_RAX];
 }
 
-static uint64_t op_hypercall_hyperv(void *context, uint64_t control, uint64_t input, uint64_t output)
+static uint64_t op_hypercall_hyperv(void *context, uint64_t control, uint64_t input,
+				    uint64_t output)
 {
 	struct loop_guest *loop = context;
 	struct cpu_regs *regs = vcpu_regs(loop->vcpu);

@@ -1,10 +1,13 @@
 /*
- * loopback.h - guests of the hosted machine that run the drivers of guest-drivers/ against our faces, in one process.
+ * loopback.h - guests of the hosted machine that run the drivers of guest-drivers/ against our
+ * faces, in one process.
  *
- * A loop_guest is a hosted vm and the guest_ops over it: pages are the vm's RAM, a hypercall puts its arguments
- * into the vCPU's registers and calls the face, poll runs the deferred work of all loop guests and turns
- * their time by a microsecond. Everything happens in the calling thread, in the same order each time. Or, with
- * @threaded, each guest has a thread, work runs in others (host_threads_start), and poll only lets them.
+ * A loop_guest is a hosted vm and the guest_ops over it: pages are the vm's RAM, a hypercall puts
+ * its arguments into the vCPU's registers and calls the face, poll runs the deferred work of all
+ * loop guests and turns their time by a microsecond. Everything happens in the calling thread, in
+ * the same order each time. Or, with
+ * @threaded, each guest has a thread, work runs in others (host_threads_start), and poll only lets
+ * them.
  */
 #ifndef TESTS_LOOPBACK_LOOPBACK_H
 #define TESTS_LOOPBACK_LOOPBACK_H
@@ -51,7 +54,10 @@ struct loop_guest {
 	size_t console_len;
 };
 
-/* The vm, its backends and ops; the face is not created yet. @face_config: which face its configuration names. */
+/*
+ * The vm, its backends and ops; the face is not created yet. @face_config: which face its
+ * configuration names.
+ */
 void loop_new(struct loop_guest *loop, const struct loop_config *config, const struct face *face,
 	      bool xen_face, bool hyperv_face);
 /* Ends it; asks that drivers gave all pages back (@strict) and that nothing is left in the vm. */

@@ -1,5 +1,6 @@
 /*
- * xen_loopback.c - loop guests with the Xen face, its store and its devices, in the order that enlighten/xen/xen.h asks for.
+ * xen_loopback.c - loop guests with the Xen face, its store and its devices, in the order that
+ * enlighten/xen/xen.h asks for.
  */
 #include "base/check.h"
 #include "enlighten/xen/xen.h"

@@ -23,7 +23,8 @@ static void request_done(struct block_request *request, enum block_status status
 static enum block_status go(struct block *block, enum block_operation operation, uint64_t sector,
 			    uint8_t *bytes, uint32_t len)
 {
-	struct block_request request = {.operation = operation, .sector = sector, .done = request_done};
+	struct block_request request = {
+		.operation = operation, .sector = sector, .done = request_done};
 
 	if (len != 0) { /* two segments, uneven */
 		request.segments[0] = (struct io_segment){.bytes = bytes, .len_bytes = 512};
@@ -91,7 +92,8 @@ static void test_read_only(void)
 	uint8_t bytes[512] = {0};
 
 	medium_fill();
-	block_ram_open(&block, medium, sizeof(medium), true, "a serial that is longer than it may be");
+	block_ram_open(&block, medium, sizeof(medium), true,
+		       "a serial that is longer than it may be");
 	CU_ASSERT_STRING_EQUAL(block_serial(&block), "a serial that is lo");
 	CU_ASSERT_TRUE(block_is_read_only(&block));
 	CU_ASSERT_EQUAL(go(&block, BLOCK_WRITE, 5, bytes, 512), BLOCK_EREADONLY);

@@ -1,5 +1,6 @@
 /*
- * clock_test.c - clock.c against the guests' own formulas in wide arithmetic, over many frequencies.
+ * clock_test.c - clock.c against the guests' own formulas in wide arithmetic, over many
+ * frequencies.
  */
 #include <stdlib.h>
 
@@ -123,7 +124,8 @@ static void test_reference_agrees(void)
 			uint64_t apart = ns > reference ? ns - reference : reference - ns;
 
 			if (scale != 0) {
-				CU_ASSERT_EQUAL_FATAL(reference, (uint64_t)((wide)tsc * scale >> 64));
+				CU_ASSERT_EQUAL_FATAL(reference,
+						      (uint64_t)((wide)tsc * scale >> 64));
 			}
 			CU_ASSERT_TRUE_FATAL(apart <= 1);
 		}

@@ -1,5 +1,6 @@
 /*
- * console_test.c - console.c: lines, harmless bytes, input, and detaching while another thread types.
+ * console_test.c - console.c: lines, harmless bytes, input, and detaching while another thread
+ * types.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -110,7 +111,8 @@ static void test_random_bytes(void)
 		char bytes[16];
 
 		for (size_t n = 0; n < sizeof(bytes); n++) {
-			bytes[n] = (char)(rand() % 4 == 0 ? "\xC2\xE0\xE2\xF0"[rand() % 4] : rand());
+			bytes[n] =
+				(char)(rand() % 4 == 0 ? "\xC2\xE0\xE2\xF0"[rand() % 4] : rand());
 		}
 		console_write(&console, bytes, sizeof(bytes));
 	}
@@ -118,7 +120,8 @@ static void test_random_bytes(void)
 	for (size_t i = 0; i < all_len; i++) {
 		uint8_t byte = (uint8_t)all[i];
 
-		CU_ASSERT_TRUE_FATAL(byte == '\t' || byte == '\n' || (byte >= 0x20 && byte != 0x7F));
+		CU_ASSERT_TRUE_FATAL(byte == '\t' || byte == '\n' ||
+				     (byte >= 0x20 && byte != 0x7F));
 		CU_ASSERT_TRUE_FATAL(byte != 0xC2 || (uint8_t)all[i + 1] >= 0xA0);
 		CU_ASSERT_TRUE_FATAL(byte < 0xC2 || ((uint8_t)all[i + 1] & 0xC0) == 0x80);
 	}

@@ -131,8 +131,9 @@ static void test_bad_pointers(void)
 
 	for (uint64_t op = 0; op <= EVTCHNOP_reset; op++) {
 		if (op != EVTCHNOP_bind_pirq) {
-			CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_event_channel_op, op, 1ull << 39, 0),
-					-XEN_EFAULT);
+			CU_ASSERT_EQUAL(
+			        guest_call_on(vm, 0, __HYPERVISOR_event_channel_op, op, 1ull << 39, 0),
+			        -XEN_EFAULT);
 		}
 	}
 	guest_free(vm);
@@ -364,14 +365,15 @@ static void test_narrow_layout_and_relatch(void)
 
 	guest_set_narrow(vm, 0, true);
 	CU_ASSERT_EQUAL(xen_face.msr_write(vcpu, XEN_MSR_BASE, 0x50000), FACE_MSR_OK);
-	CU_ASSERT_EQUAL(guest_get32(vm, shared + 2308), (uint32_t)5000000001u); /* the wall clock came along */
+	CU_ASSERT_EQUAL(guest_get32(vm, shared + 2308),
+	                (uint32_t)5000000001u); /* the wall clock came along */
 	while (port != 1023) {
 		port = bind_ipi(vm, 0);
 	}
 	CU_ASSERT_EQUAL(alloc_unbound(vm, 0), 0);
 	CU_ASSERT_EQUAL(one_port(vm, EVTCHNOP_send, 40), 0);
 	CU_ASSERT_EQUAL(guest_get32(vm, shared + 4), 2); /* words of 32 */
-	guest_put32(vm, shared + 2176 + 8, 0xFFFFFFFF);  /* masks of ports 64 to 95 */
+	guest_put32(vm, shared + 2176 + 8, 0xFFFFFFFF); /* masks of ports 64 to 95 */
 	CU_ASSERT_EQUAL(one_port(vm, EVTCHNOP_send, 70), 0);
 	CU_ASSERT_EQUAL(guest_get32(vm, shared + 4), 2);
 	CU_ASSERT_EQUAL(one_port(vm, EVTCHNOP_unmask, 70), 0);
@@ -520,7 +522,8 @@ static void test_poll_many_and_none(void)
 	CU_ASSERT_EQUAL(poll(vm, 1, 0), -XEN_EINVAL);
 	guest_put32(vm, GUEST_DATA, 0);
 	CU_ASSERT_EQUAL(poll(vm, 1, 0), -XEN_EINVAL);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_poll, 1ull << 39, 0), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_poll, 1ull << 39, 0),
+	                -XEN_EFAULT);
 	guest_free(vm);
 }
 
@@ -535,7 +538,8 @@ static void test_poll_narrow(void)
 	CU_ASSERT_EQUAL(host_vcpu_wait_deadline_ns(vm_vcpu(vm, 0)), 9000);
 	arg.ports = 0xFFFFF000;
 	CU_ASSERT_EQUAL(GUEST_OP(vm, sched_op, SCHEDOP_poll, arg), -XEN_EFAULT);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_poll, 0xFFFFF000, 0), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_poll, 0xFFFFF000, 0),
+	                -XEN_EFAULT);
 	guest_free(vm);
 }
 
@@ -548,7 +552,7 @@ struct race {
 	struct vm *vm;
 	uint8_t *shared;
 	uint32_t ports[RACE_PORTS]; /* IPIs to vCPU 1 */
-	uint32_t sent, seen;        /* of ports[0], which has one sender: it waits for each to be seen */
+	uint32_t sent, seen; /* of ports[0], which has one sender: it waits for each to be seen */
 	uint32_t stop;
 	bool lost;
 };
@@ -657,11 +661,11 @@ static void test_no_event_is_lost(void)
 }
 
 UNIT_MAIN("evtchn", UNIT_TEST(test_ports_are_lowest_first), UNIT_TEST(test_port_limits),
-	  UNIT_TEST(test_alloc_unbound_domains), UNIT_TEST(test_bad_pointers), UNIT_TEST(test_loopback),
-	  UNIT_TEST(test_loopback_without_a_port_left), UNIT_TEST(test_virqs),
-	  UNIT_TEST(test_status_and_bind_vcpu), UNIT_TEST(test_delivery_by_own_vector),
-	  UNIT_TEST(test_lapic_enable_raises_again), UNIT_TEST(test_delivery_by_callback),
-	  UNIT_TEST(test_mask_and_unmask), UNIT_TEST(test_high_ports_select_their_word),
-	  UNIT_TEST(test_narrow_layout_and_relatch), UNIT_TEST(test_backend_ports),
-	  UNIT_TEST(test_backend_bind), UNIT_TEST(test_poll), UNIT_TEST(test_poll_many_and_none),
-	  UNIT_TEST(test_poll_narrow), UNIT_TEST(test_no_event_is_lost))
+          UNIT_TEST(test_alloc_unbound_domains), UNIT_TEST(test_bad_pointers), UNIT_TEST(test_loopback),
+          UNIT_TEST(test_loopback_without_a_port_left), UNIT_TEST(test_virqs),
+          UNIT_TEST(test_status_and_bind_vcpu), UNIT_TEST(test_delivery_by_own_vector),
+          UNIT_TEST(test_lapic_enable_raises_again), UNIT_TEST(test_delivery_by_callback),
+          UNIT_TEST(test_mask_and_unmask), UNIT_TEST(test_high_ports_select_their_word),
+          UNIT_TEST(test_narrow_layout_and_relatch), UNIT_TEST(test_backend_ports),
+          UNIT_TEST(test_backend_bind), UNIT_TEST(test_poll), UNIT_TEST(test_poll_many_and_none),
+          UNIT_TEST(test_poll_narrow), UNIT_TEST(test_no_event_is_lost))

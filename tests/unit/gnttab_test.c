@@ -75,7 +75,7 @@ static void test_hold_refusals(void)
 	check_refused(vm, 512, false, GNTST_bad_gntref);
 	check_refused(vm, UINT32_MAX, false, GNTST_bad_gntref);
 	check_refused(vm, 9, false, GNTST_general_error); /* empty */
-	guest_grant(vm, 9, GTF_permit_access, 3, 0x33);   /* another's */
+	guest_grant(vm, 9, GTF_permit_access, 3, 0x33); /* another's */
 	check_refused(vm, 9, false, GNTST_general_error);
 	guest_grant(vm, 9, GTF_accept_transfer, 0, 0x33);
 	check_refused(vm, 9, false, GNTST_general_error);
@@ -177,8 +177,11 @@ static void test_growth(void)
 	CU_ASSERT_TRUE(guest_again_count >= 8); /* a few frames an exit */
 	CU_ASSERT_EQUAL(GRANT_OP(vm, GNTTABOP_query_size, size), 0);
 	CU_ASSERT_EQUAL(size.nr_frames, 64);
-	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_grant_table, 64, GUEST_GRANT_GFN + 64), -XEN_EINVAL);
-	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_grant_table, XENMAPIDX_grant_table_status, GUEST_GRANT_GFN), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_grant_table, 64, GUEST_GRANT_GFN + 64),
+	                -XEN_EINVAL);
+	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_grant_table, XENMAPIDX_grant_table_status,
+	                                     GUEST_GRANT_GFN),
+	                -XEN_EINVAL);
 	guest_grant(vm, 64 * 512 - 1, GTF_permit_access, 0, 0x35); /* frame 63 lies where the helper thinks */
 	CU_ASSERT_EQUAL(gnttab_hold(vm, 64 * 512 - 1, true, &hold), GNTST_okay);
 	gnttab_release(vm, &hold);
@@ -195,7 +198,8 @@ static void test_growth_without_memory(void)
 
 	for (uint32_t i = 0; i < 2; i++) {
 		host_fail_alloc_after(vm, i);
-		CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_grant_table, 1, GUEST_GRANT_GFN), -XEN_ENOMEM);
+		CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_grant_table, 1, GUEST_GRANT_GFN),
+		                -XEN_ENOMEM);
 	}
 	host_fail_alloc_never(vm);
 	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_grant_table, 1, GUEST_GRANT_GFN), 0);
@@ -272,11 +276,11 @@ static void test_map_and_unmap_are_refused(void)
 {
 	struct vm *vm = guest_new(1);
 	struct xen_gnttab_map maps[5] = {
-		{.dom = DOMID_SELF, .flags = GNTMAP_host_map, .status = 5},
-		{.dom = DOMID_SELF, .flags = GNTMAP_host_map | GNTMAP_device_map, .status = 5},
-		{.dom = DOMID_SELF, .flags = 0, .status = 5},
-		{.dom = 3, .flags = GNTMAP_host_map, .status = 5},
-		{.dom = 0, .flags = GNTMAP_host_map, .status = 5},
+	        {.dom = DOMID_SELF, .flags = GNTMAP_host_map, .status = 5},
+	        {.dom = DOMID_SELF, .flags = GNTMAP_host_map | GNTMAP_device_map, .status = 5},
+	        {.dom = DOMID_SELF, .flags = 0, .status = 5},
+	        {.dom = 3, .flags = GNTMAP_host_map, .status = 5},
+	        {.dom = 0, .flags = GNTMAP_host_map, .status = 5},
 	};
 	struct xen_gnttab_unmap unmap = {.handle = 1};
 
@@ -310,9 +314,9 @@ static int16_t copy(struct vm *vm, struct xen_gnttab_copy64 arg)
 static struct xen_gnttab_copy64 copy_args(uint64_t from, uint64_t to, uint16_t len, uint16_t flags)
 {
 	return (struct xen_gnttab_copy64){.source = {from, DOMID_SELF, 0, 0},
-					  .dest = {to, DOMID_SELF, 0, 0},
-					  .len = len,
-					  .flags = flags};
+	                                  .dest = {to, DOMID_SELF, 0, 0},
+	                                  .len = len,
+	                                  .flags = flags};
 }
 
 static void test_copy(void)
@@ -389,7 +393,8 @@ static void test_copy_array_is_preempted(void)
 static void test_copy_narrow(void)
 {
 	struct vm *vm = guest_new(1);
-	struct xen_gnttab_copy32 arg = {.source = {0x40, DOMID_SELF, 0}, .dest = {0x41, DOMID_SELF, 8}, .len = 4, .status = 77};
+	struct xen_gnttab_copy32 arg = {
+	        .source = {0x40, DOMID_SELF, 0}, .dest = {0x41, DOMID_SELF, 8}, .len = 4, .status = 77};
 
 	guest_put32(vm, 0x40000, 0xCAFE);
 	guest_set_narrow(vm, 0, true);
@@ -422,10 +427,10 @@ static void test_swap(void)
 }
 
 UNIT_MAIN("gnttab", UNIT_TEST(test_reserved_entries), UNIT_TEST(test_hold_and_release),
-	  UNIT_TEST(test_hold_refusals), UNIT_TEST(test_entry_changes_while_held),
-	  UNIT_TEST(test_frame_is_read_once), UNIT_TEST(test_entry_that_never_stands_still),
-	  UNIT_TEST(test_hold_survives_ballooning), UNIT_TEST(test_growth),
-	  UNIT_TEST(test_growth_without_memory), UNIT_TEST(test_versions), UNIT_TEST(test_setup_table),
-	  UNIT_TEST(test_setup_table_is_preempted),
-	  UNIT_TEST(test_map_and_unmap_are_refused), UNIT_TEST(test_copy), UNIT_TEST(test_copy_refusals),
-	  UNIT_TEST(test_copy_array_is_preempted), UNIT_TEST(test_copy_narrow), UNIT_TEST(test_swap))
+          UNIT_TEST(test_hold_refusals), UNIT_TEST(test_entry_changes_while_held),
+          UNIT_TEST(test_frame_is_read_once), UNIT_TEST(test_entry_that_never_stands_still),
+          UNIT_TEST(test_hold_survives_ballooning), UNIT_TEST(test_growth),
+          UNIT_TEST(test_growth_without_memory), UNIT_TEST(test_versions), UNIT_TEST(test_setup_table),
+          UNIT_TEST(test_setup_table_is_preempted), UNIT_TEST(test_map_and_unmap_are_refused),
+          UNIT_TEST(test_copy), UNIT_TEST(test_copy_refusals), UNIT_TEST(test_copy_array_is_preempted),
+          UNIT_TEST(test_copy_narrow), UNIT_TEST(test_swap))

@@ -243,7 +243,10 @@ static void test_small_disks(void)
 	}
 }
 
-/* ------------------------------------------------------------------ a disk that answers later, or fails */
+/*
+ * ------------------------------------------------------------------ a disk that answers later, or
+ * fails
+ */
 
 static struct block_request *held;
 static uint32_t fail_at, read_count;

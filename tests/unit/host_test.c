@@ -1,5 +1,6 @@
 /*
- * host_test.c - the hosted side of the seam keeps the contracts of vm/vm.h, and finds what breaks them.
+ * host_test.c - the hosted side of the seam keeps the contracts of vm/vm.h, and finds what breaks
+ * them.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -50,7 +51,8 @@ static void test_overlays(void)
 	CU_ASSERT_EQUAL(vm_write(vm, gpa(0x3000), &word, 4), VM_EFAULT); /* read only */
 	CU_ASSERT_PTR_NULL(vm_page_pin(vm, gpa(0x3000)));
 	/* showing again moves it, and RAM comes back */
-	CU_ASSERT_EQUAL(vm_page_show(vm, a, gpa(0x80000000), VM_ACCESS_READ | VM_ACCESS_WRITE), VM_OK);
+	CU_ASSERT_EQUAL(vm_page_show(vm, a, gpa(0x80000000), VM_ACCESS_READ | VM_ACCESS_WRITE),
+			VM_OK);
 	CU_ASSERT_TRUE(vm_page_where(vm, a, &at));
 	CU_ASSERT_EQUAL(at.v, 0x80000000);
 	CU_ASSERT_EQUAL(vm_read(vm, gpa(0x3000), &word, 4), VM_OK);
@@ -69,7 +71,9 @@ static void test_overlays(void)
 	host_vm_free(vm);
 }
 
-/* An overlay page that is freed while pinned is out of sight at once and lives on for the holder. */
+/*
+ * An overlay page that is freed while pinned is out of sight at once and lives on for the holder.
+ */
 static void test_pinned_overlay_outlives_free(void)
 {
 	struct vm *vm = host_vm_new(NULL);
@@ -169,7 +173,9 @@ static void test_page_access(void)
 	host_vm_free(vm);
 }
 
-/* ------------------------------------------------------------------ what breaks a contract panics */
+/*
+ * ------------------------------------------------------------------ what breaks a contract panics
+ */
 
 static void break_unpinned_load(void *context)
 {

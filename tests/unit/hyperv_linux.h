@@ -2,7 +2,7 @@
  * hyperv_linux.h - Linux's own Hyper-V header, made to compile outside a kernel.
  *
  * build/abi/hyperv-tlfs.h is arch/x86/include/asm/hyperv-tlfs.h and
- * include/asm-generic/hyperv-tlfs.h of Debian's linux-headers-*-common, one after the other without
+ * include/asm-generic/hyperv-tlfs.h of Debian's linux-headers-6.12*-common, one after the other without
  * their #include lines: `make abi-headers` makes it.
  */
 #ifndef TESTS_UNIT_HYPERV_LINUX_H

@@ -1,6 +1,6 @@
 /*
- * pci_test.c - enumeration, capabilities, BARs and MSI-X, on configuration spaces that this test makes: by ECAM and by
- * ports.
+ * pci_test.c - enumeration, capabilities, BARs and MSI-X, on configuration spaces that this test makes: by
+ * ECAM and by ports.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static void fake_port_write32(uint16_t port, uint32_t value)
 	}
 	CU_ASSERT_EQUAL_FATAL(port, 0xcfc);
 	memcpy(space + ((port_latch >> 16 & 0xff) << 20) + ((port_latch & 0xff00u) << 4) +
-		       (port_latch & 0xfc),
+	               (port_latch & 0xfc),
 	       &value, 4);
 }
 
@@ -308,5 +308,5 @@ static void test_msix(void)
 }
 
 UNIT_MAIN("pci", UNIT_TEST(test_find_by_ecam), UNIT_TEST(test_find_by_ports), UNIT_TEST(test_mcfg_rows),
-	  UNIT_TEST(test_sizes), UNIT_TEST(test_capabilities), UNIT_TEST(test_bars), UNIT_TEST(test_enable),
-	  UNIT_TEST(test_msix))
+          UNIT_TEST(test_sizes), UNIT_TEST(test_capabilities), UNIT_TEST(test_bars), UNIT_TEST(test_enable),
+          UNIT_TEST(test_msix))

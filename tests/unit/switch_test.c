@@ -1,5 +1,6 @@
 /*
- * switch_test.c - switch.c and switch_frame.c: who gets a frame, and whether each form of it is right on the wire.
+ * switch_test.c - switch.c and switch_frame.c: who gets a frame, and whether each form of it is
+ * right on the wire.
  *
  * The checks here are written anew and slowly from the RFCs: 16 bits at a time, from a flat copy.
  */
@@ -514,7 +515,8 @@ static void judge_cut(const struct shape *shape, uint32_t mss)
 		judge_filled(shape, kept, 0);
 		CU_ASSERT_EQUAL(get32(kept->bytes + shape->l4 + 4), 0xFFFFFF00u + done);
 		CU_ASSERT_EQUAL(kept->bytes[shape->l4 + 13], flags);
-		CU_ASSERT_EQUAL(memcmp(kept->bytes + shape->data, buffer + shape->data + done, bytes), 0);
+		CU_ASSERT_EQUAL(
+			memcmp(kept->bytes + shape->data, buffer + shape->data + done, bytes), 0);
 		CU_ASSERT_EQUAL(memcmp(kept->bytes, buffer, shape->l3), 0);
 		CU_ASSERT_TRUE(shape->ipv6 ||
 			       get16(kept->bytes + shape->l3 + 4) == (uint16_t)(0xFFFE + i));
@@ -610,7 +612,8 @@ static void test_lies(void)
 	};
 
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		struct shape shape = {.from = 10, .to = 11, .ipv6 = lies[i].ipv6, .udp = lies[i].udp};
+		struct shape shape = {
+			.from = 10, .to = 11, .ipv6 = lies[i].ipv6, .udp = lies[i].udp};
 
 		start_pair(0);
 		build(&shape);
@@ -626,7 +629,8 @@ static void test_lies_of_length(void)
 {
 	start_pair(0xF);
 	for (uint32_t form = 0; form < 4; form++) {
-		struct shape shape = {.from = 10, .to = 11, .ipv6 = (form & 1) != 0, .udp = (form & 2) != 0};
+		struct shape shape = {
+			.from = 10, .to = 11, .ipv6 = (form & 1) != 0, .udp = (form & 2) != 0};
 
 		shape.tags = 2;
 		build(&shape);
@@ -639,7 +643,10 @@ static void test_lies_of_length(void)
 	CU_ASSERT_EQUAL(devices[1].count, 2);
 }
 
-/* The sender's memory changes while it is sent: what is delivered has the headers that were checked. */
+/*
+ * The sender's memory changes while it is sent: what is delivered has the headers that were
+ * checked.
+ */
 static void test_headers_are_ours(void)
 {
 	struct shape shape = {.from = 10, .to = 99, .payload = 5000, .flags = 0x18};
@@ -667,7 +674,8 @@ static void test_random_frames(void)
 	srand(3);
 	start_pair(0);
 	for (int round = 0; round < 30000; round++) {
-		struct shape shape = {.from = 10, .to = 11, .ipv6 = rand() % 2, .udp = rand() % 4 == 0};
+		struct shape shape = {
+			.from = 10, .to = 11, .ipv6 = rand() % 2, .udp = rand() % 4 == 0};
 		uint32_t len;
 
 		shape.tags = (uint32_t)rand() % 3;

@@ -1,463 +1,8 @@
 /*
- * virtio_test.c - the host's virtio disks against models of devices, right and hostile: the ring, the driver, and
- * disks and partitions by name.
- *
- * A model sees what a device sees: registers, and the queue in memory. Only what is below that is replaced: register
- * access, interrupts, time, the pool of frames.
+ * virtio_test.c - the host's virtio disks against models of devices, right and hostile: the ring, and the
+ * driver.
  */
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "hypervisor/drivers/pci.c"
-#include "hypervisor/drivers/virtio_ring.c"
-#include "hypervisor/drivers/virtio_pci.c"
-#include "hypervisor/drivers/virtio_blk.c"
-#include "hypervisor/core/host_disk.c"
-#include "base/format.h"
-#include "tests/unit/unit.h"
-
-/* ------------------------------------------------------------------ a device */
-
-#define MODELS 4u
-#define ECAM_AT 0xb0000000ull
-#define BARS_AT 0xfe000000ull
-#define BAR_BYTES 0x4000u
-#define BAR_CONFIG 0x1000u
-#define BAR_NOTIFY 0x2000u
-#define BAR_MSIX 0x3000u
-#define SECTORS 512u
-#define HELD_MAX 64u
-
-struct held {
-	uint16_t head;
-	uint32_t count;
-	struct virtq_desc desc[PIECES_MAX];
-};
-
-struct model {
-	uint8_t bar[BAR_BYTES];
-	uint8_t data[SECTORS * 512];
-	char id[21];
-	uint64_t features, driver_features;
-	uint32_t feature_select, driver_select;
-	uint8_t status;
-	uint16_t queue_max, queue_size, notify_off;
-	bool queue_on;
-	uint64_t desc_at, avail_at, used_at;
-	uint16_t avail_seen, used_idx;
-	struct held held[HELD_MAX];
-	uint32_t held_count;
-	uint32_t notify_count, flush_count, reset_count, config_reads;
-	uint32_t last_count; /* descriptors of the last chain */
-	uint8_t answer;      /* a status other than OK to give */
-
-	/* how it misbehaves */
-	bool is_stuck, refuses_features, has_no_message, is_deaf, holds, is_torn;
-};
-
-static uint8_t space[1 << 20];
-static struct model *models;
-static uint8_t mcfg_table[MCFG_HEADER_BYTES + sizeof(struct mcfg_row)];
-static uint32_t irq_count;
-static void (*irq_handlers[16])(void *context);
-static void *irq_contexts[16];
-static bool msi_fails;
-static uint64_t clock_hz;
-static char log_text[8192];
-
-static void *memory_at(uint64_t at)
-{
-	return host_direct(hpa(at));
-}
-
-/* Moves a chain's data. Returns the bytes written to it. */
-static uint32_t chain_move(struct model *model, const struct held *held,
-			   const struct virtio_blk_slot *header)
-{
-	uint64_t at = header->sector * 512;
-	uint32_t written = 0;
-
-	for (uint32_t i = 1; i + 1 < held->count; i++) {
-		const struct virtq_desc *desc = &held->desc[i];
-		uint8_t *bytes = memory_at(desc->addr);
-
-		if (header->type == VIRTIO_BLK_T_GET_ID) {
-			memset(bytes, 0, desc->len);
-			memcpy(bytes, model->id, strlen(model->id) < desc->len ? strlen(model->id) : desc->len);
-		} else {
-			CU_ASSERT_FATAL(at + desc->len <= sizeof(model->data));
-			CU_ASSERT_EQUAL((desc->flags & VIRTQ_DESC_F_WRITE) != 0, header->type == VIRTIO_BLK_T_IN);
-			memcpy(header->type == VIRTIO_BLK_T_IN ? bytes : model->data + at,
-			       header->type == VIRTIO_BLK_T_IN ? model->data + at : bytes, desc->len);
-		}
-		written += (desc->flags & VIRTQ_DESC_F_WRITE) != 0 ? desc->len : 0;
-		at += desc->len;
-	}
-	return written;
-}
-
-static void used_put(struct model *model, uint32_t id, uint32_t len)
-{
-	struct virtq_used *used = memory_at(model->used_at);
-
-	used->ring[model->used_idx % model->queue_size] = (struct virtq_used_elem){id, len};
-	used->idx = ++model->used_idx;
-}
-
-/* Does and ends the @index-th chain that the device has. */
-static void model_end(struct model *model, uint32_t index)
-{
-	struct held held = model->held[index];
-	const struct virtio_blk_slot *header = memory_at(held.desc[0].addr);
-	uint32_t written = chain_move(model, &held, header);
-
-	model->flush_count += header->type == VIRTIO_BLK_T_FLUSH;
-	if (header->type == VIRTIO_BLK_T_FLUSH) {
-		CU_ASSERT_EQUAL(held.count, 2);
-		CU_ASSERT_EQUAL(header->sector, 0);
-	}
-	*(uint8_t *)memory_at(held.desc[held.count - 1].addr) = model->answer;
-	model->held[index] = model->held[--model->held_count];
-	used_put(model, held.head, written + 1);
-}
-
-/* Checks the chain as a device would: bounded, readable before writable, header and status as they have to be. */
-static void chain_take(struct model *model, uint16_t head)
-{
-	const struct virtq_desc *table = memory_at(model->desc_at);
-	struct held *held = &model->held[model->held_count++];
-	uint16_t at = head;
-	bool writable = false;
-
-	CU_ASSERT_FATAL(model->held_count <= HELD_MAX);
-	*held = (struct held){.head = head};
-	do {
-		CU_ASSERT_FATAL(at < model->queue_size && held->count < PIECES_MAX);
-		held->desc[held->count] = table[at];
-		at = table[at].next;
-		CU_ASSERT(!writable || (held->desc[held->count].flags & VIRTQ_DESC_F_WRITE) != 0);
-		writable = (held->desc[held->count].flags & VIRTQ_DESC_F_WRITE) != 0;
-		CU_ASSERT(held->desc[held->count].len != 0);
-	} while ((held->desc[held->count++].flags & VIRTQ_DESC_F_NEXT) != 0);
-	CU_ASSERT_EQUAL(held->desc[0].len, 16);
-	CU_ASSERT_EQUAL(held->desc[0].flags, VIRTQ_DESC_F_NEXT);
-	CU_ASSERT_EQUAL(held->desc[held->count - 1].len, 1);
-	CU_ASSERT_EQUAL(held->desc[held->count - 1].flags, VIRTQ_DESC_F_WRITE);
-	model->last_count = held->count;
-}
-
-static void model_run(struct model *model)
-{
-	const struct virtq_avail *avail = memory_at(model->avail_at);
-
-	if (!model->queue_on || model->is_deaf || (model->status & VIRTIO_STATUS_DRIVER_OK) == 0) {
-		return;
-	}
-	while (model->avail_seen != avail->idx) {
-		chain_take(model, avail->ring[model->avail_seen++ % model->queue_size]);
-		if (!model->holds) {
-			model_end(model, model->held_count - 1);
-		}
-	}
-}
-
-static struct model *model_of(const volatile uint8_t *at, uint32_t *offset)
-{
-	uint64_t distance = (uint64_t)((uintptr_t)at - (uintptr_t)models);
-
-	*offset = (uint32_t)(distance % sizeof(struct model));
-	CU_ASSERT_FATAL(distance < MODELS * sizeof(struct model) && *offset < BAR_BYTES);
-	return &models[distance / sizeof(struct model)];
-}
-
-uint32_t virtio_reg_read32(const volatile uint8_t *at)
-{
-	uint32_t offset;
-	struct model *model = model_of(at, &offset);
-	uint32_t value;
-
-	if (offset == COMMON_DEVICE_FEATURE) {
-		return (uint32_t)(model->features >> 32 * model->feature_select);
-	}
-	if (model->is_torn && offset == BAR_CONFIG + 4 && model->config_reads++ == 0) {
-		model->bar[COMMON_CONFIG_GENERATION]++;
-		return 0x77;
-	}
-	memcpy(&value, model->bar + offset, 4);
-	return value;
-}
-
-uint16_t virtio_reg_read16(const volatile uint8_t *at)
-{
-	uint32_t offset;
-	struct model *model = model_of(at, &offset);
-	uint16_t value;
-
-	switch (offset) {
-	case COMMON_QUEUE_SIZE:
-		return model->queue_max;
-	case COMMON_QUEUE_NOTIFY_OFF:
-		return model->notify_off;
-	default:
-		memcpy(&value, model->bar + offset, 2);
-		return value;
-	}
-}
-
-uint8_t virtio_reg_read8(const volatile uint8_t *at)
-{
-	uint32_t offset;
-	struct model *model = model_of(at, &offset);
-
-	return offset == COMMON_DEVICE_STATUS ? model->status : model->bar[offset];
-}
-
-void virtio_reg_write8(volatile uint8_t *at, uint8_t value)
-{
-	uint32_t offset;
-	struct model *model = model_of(at, &offset);
-
-	CU_ASSERT_EQUAL_FATAL(offset, COMMON_DEVICE_STATUS);
-	if (value == 0) {
-		model->reset_count++;
-		model->queue_on = false;
-		model->held_count = 0;
-		model->avail_seen = model->used_idx = 0;
-		model->status = model->is_stuck ? model->status : 0;
-		return;
-	}
-	if (model->refuses_features) {
-		value &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
-	}
-	model->status = value;
-}
-
-void virtio_reg_write16(volatile uint8_t *at, uint16_t value)
-{
-	uint32_t offset;
-	struct model *model = model_of(at, &offset);
-
-	if (offset >= BAR_NOTIFY) {
-		CU_ASSERT_EQUAL(offset, BAR_NOTIFY + 4u * model->notify_off);
-		model->notify_count++;
-		model_run(model);
-		return;
-	}
-	model->queue_on = model->queue_on || (offset == COMMON_QUEUE_ENABLE && value == 1);
-	if (offset == COMMON_QUEUE_SIZE) {
-		model->queue_size = value;
-	}
-	if (offset == COMMON_QUEUE_MSIX_VECTOR && model->has_no_message) {
-		value = NO_VECTOR;
-	}
-	memcpy(model->bar + offset, &value, 2);
-}
-
-static void half_put(uint64_t *whole, bool upper, uint32_t value)
-{
-	*whole = upper ? (*whole & UINT32_MAX) | (uint64_t)value << 32 : (*whole & ~(uint64_t)UINT32_MAX) | value;
-}
-
-void virtio_reg_write32(volatile uint8_t *at, uint32_t value)
-{
-	uint32_t offset;
-	struct model *model = model_of(at, &offset);
-
-	switch (offset & ~4u) {
-	case COMMON_QUEUE_DESC:
-		half_put(&model->desc_at, (offset & 4) != 0, value);
-		return;
-	case COMMON_QUEUE_DRIVER:
-		half_put(&model->avail_at, (offset & 4) != 0, value);
-		return;
-	case COMMON_QUEUE_DEVICE:
-		half_put(&model->used_at, (offset & 4) != 0, value);
-		return;
-	case COMMON_DEVICE_FEATURE_SELECT:
-		model->feature_select = value;
-		return;
-	default:
-		break;
-	}
-	if (offset == COMMON_DRIVER_FEATURE_SELECT) {
-		model->driver_select = value;
-		return;
-	}
-	CU_ASSERT_EQUAL_FATAL(offset, COMMON_DRIVER_FEATURE);
-	half_put(&model->driver_features, model->driver_select != 0, value);
-}
-
-/* ------------------------------------------------------------------ the machine around it */
-
-const void *host_acpi_table(const char *signature, size_t *bytes)
-{
-	(void)signature;
-	*bytes = sizeof(mcfg_table);
-	return mcfg_table;
-}
-
-void *host_mmio_map(hpa_t at, uint64_t bytes)
-{
-	uint64_t bar = (at.v - BARS_AT) / BAR_BYTES;
-
-	if (at.v == ECAM_AT) {
-		return space;
-	}
-	if (at.v < BARS_AT || bar >= MODELS || (at.v - BARS_AT) % BAR_BYTES + bytes > BAR_BYTES) {
-		return NULL;
-	}
-	return models[bar].bar + (at.v - BARS_AT) % BAR_BYTES;
-}
-
-int host_irq_alloc(void (*handler)(void *context), void *context)
-{
-	irq_handlers[irq_count % 16] = handler;
-	irq_contexts[irq_count % 16] = context;
-	return (int)(0x30 + irq_count++);
-}
-
-bool host_msi_compose(unsigned int vector, unsigned int cpu, uint64_t *address, uint32_t *data)
-{
-	*address = 0xfee00000ull + cpu;
-	*data = vector;
-	return !msi_fails;
-}
-
-void host_delay_us(uint32_t us)
-{
-	(void)us;
-}
-
-uint64_t host_tsc_hz(void)
-{
-	return clock_hz;
-}
-
-unsigned int cpu_count(void)
-{
-	return 2;
-}
-
-void log_line(const char *format, ...)
-{
-	size_t len = strlen(log_text);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(log_text + len, sizeof(log_text) - len, format, args);
-	va_end(args);
-	strcat(log_text, "\n");
-}
-
-static bool log_has(const char *text)
-{
-	return strstr(log_text, text) != NULL;
-}
-
-static uint8_t pool[DISKS_MAX * 2][VIRTIO_BLK_MEMORY_BYTES] ALIGNED(4096);
-static uint32_t pool_used;
-static uint32_t pool_limit;
-
-struct vm_page *frames_alloc(unsigned int order, enum frame_kind kind, uint16_t owner)
-{
-	CU_ASSERT(order == 2 && kind == FRAME_HOST && owner == 0);
-	return pool_used < pool_limit ? (struct vm_page *)(void *)pool[pool_used++] : NULL;
-}
-
-hpa_t frames_hpa(const struct vm_page *page)
-{
-	return host_hpa_of(page);
-}
-
-void *heap_alloc(size_t bytes)
-{
-	static struct host_disk heap[DISKS_MAX * 2];
-	void *memory = &heap[pool_used % (DISKS_MAX * 2)];
-
-	CU_ASSERT_FATAL(bytes == sizeof(heap[0]));
-	memset(memory, 0, bytes);
-	return memory;
-}
-
-static void word_put(uint8_t *at, uint32_t value)
-{
-	memcpy(at, &value, 4);
-}
-
-static uint8_t *config_of(uint32_t index)
-{
-	return space + (index << 15);
-}
-
-static void structure_put(uint32_t index, uint8_t at, uint8_t next, uint8_t type, uint32_t offset,
-			  uint32_t bytes)
-{
-	uint8_t *cap = config_of(index) + at;
-
-	memcpy(cap, (uint8_t[]){9, next, 20, type, 4}, 5);
-	word_put(cap + 8, offset);
-	word_put(cap + 12, bytes);
-	word_put(cap + 16, 4);
-}
-
-#define ALL_FEATURES (FEATURES_WANTED | BIT64(28) | BIT64(29))
-
-/* A block device in slot @index, in order. */
-static struct model *model_put(uint32_t index)
-{
-	struct model *model = &models[index];
-	uint8_t *config = config_of(index);
-
-	memset(model, 0, sizeof(*model));
-	memset(config, 0, 256);
-	word_put(config, 0x10421af4);
-	config[6] = 0x10;
-	config[0x34] = 0x40;
-	word_put(config + 0x20, (uint32_t)BARS_AT + index * BAR_BYTES);
-	structure_put(index, 0x40, 0x60, CAP_COMMON_CFG, 0, COMMON_BYTES);
-	structure_put(index, 0x60, 0x80, CAP_NOTIFY_CFG, BAR_NOTIFY, 16);
-	structure_put(index, 0x80, 0xa0, 3, 0x800, 1);
-	structure_put(index, 0xa0, 0xc0, CAP_DEVICE_CFG, BAR_CONFIG, 60);
-	memcpy(config + 0xc0, (uint8_t[]){PCI_CAP_MSIX, 0, 1, 0}, 4);
-	word_put(config + 0xc4, BAR_MSIX | 4);
-	word_put(model->bar + BAR_CONFIG, SECTORS);
-	word_put(model->bar + BAR_CONFIG + CONFIG_SIZE_MAX, 65536);
-	word_put(model->bar + BAR_CONFIG + CONFIG_SEG_MAX, 126);
-	word_put(model->bar + BAR_CONFIG + CONFIG_BLK_SIZE, 512);
-	model->features = ALL_FEATURES & ~BIT64(VIRTIO_BLK_F_RO);
-	model->queue_max = 64;
-	model->notify_off = 3;
-	snprintf(model->id, sizeof(model->id), "serial%u", index);
-	return model;
-}
-
-static const struct pci_function slots[MODELS] = {
-	{.device = 0, .vendor_id = 0x1af4, .device_id = 0x1042},
-	{.device = 1, .vendor_id = 0x1af4, .device_id = 0x1042},
-	{.device = 2, .vendor_id = 0x1af4, .device_id = 0x1042},
-	{.device = 3, .vendor_id = 0x1af4, .device_id = 0x1042},
-};
-
-static struct model *machine_start(void)
-{
-	struct mcfg_row row = {.base = ECAM_AT};
-	static struct model storage[MODELS];
-
-	models = storage;
-	memcpy(mcfg_table + MCFG_HEADER_BYTES, &row, sizeof(row));
-	memset(space, 0xff, sizeof(space));
-	memset(pool, 0, sizeof(pool));
-	memset(openings, 0, sizeof(openings));
-	pool_used = irq_count = disk_count = partition_count = 0;
-	pool_limit = DISKS_MAX * 2;
-	msi_fails = false;
-	clock_hz = 1000000000ull;
-	log_text[0] = 0;
-	CU_ASSERT(pci_init());
-	return model_put(0);
-}
+#include "tests/unit/virtio_fake.h"
 
 /* ------------------------------------------------------------------ the ring alone */
 
@@ -538,7 +83,7 @@ static void test_ring_wrap(void)
 
 			ring_return(heads[which], 0);
 			wrong += virtio_ring_take(&ring, &done) != VIRTIO_RING_TAKEN ||
-				 done.token != &token_at[which] || done.head != heads[which];
+			         done.token != &token_at[which] || done.head != heads[which];
 		}
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
@@ -552,14 +97,13 @@ static void test_ring_hostile(void)
 		uint32_t id, len;
 		uint16_t ahead;
 	} cases[] = {
-		{8, 0, 0},          /* out of range */
-		{0xffff0000u, 0, 0},
-		{1, 0, 0},          /* no head */
-		{4, 0, 0},          /* free */
-		{0, 36, 0},         /* one byte more than writable */
-		{3, 1, 0},          /* written to what is only readable */
-		{0, 0, 2},          /* three returned, but it had two */
-		{0, 0, 0x8000},
+	        {8, 0, 0}, /* out of range */
+	        {0xffff0000u, 0, 0}, {1, 0, 0}, /* no head */
+	        {4, 0, 0}, /* free */
+	        {0, 36, 0}, /* one byte more than writable */
+	        {3, 1, 0}, /* written to what is only readable */
+	        {0, 0, 2}, /* three returned, but it had two */
+	        {0, 0, 0x8000},
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -719,12 +263,12 @@ static void test_open_variants(void)
 	CU_ASSERT_FALSE(blk.has_interrupt);
 }
 
-#define REFUSED(change, text)                                                      \
-	do {                                                                       \
-		struct model *model = machine_start();                             \
-		change;                                                            \
-		CU_ASSERT_PTR_NOT_NULL(strstr(blk_refused(), text));               \
-		CU_ASSERT(!model->queue_on || model->is_stuck);                    \
+#define REFUSED(change, text)                                        \
+	do {                                                         \
+		struct model *model = machine_start();               \
+		change;                                              \
+		CU_ASSERT_PTR_NOT_NULL(strstr(blk_refused(), text)); \
+		CU_ASSERT(!model->queue_on || model->is_stuck);      \
 	} while (0)
 
 static void test_open_refused(void)
@@ -745,7 +289,7 @@ static void test_open_refused(void)
 	REFUSED(word_put(model->bar + BAR_CONFIG, 0), "no sectors");
 	REFUSED(memset(model->bar + BAR_CONFIG, 0xff, 8), "no sectors");
 	REFUSED(word_put(config_of(0) + 0xac, 0), "no virtio 1.x registers");
-	REFUSED(word_put(config_of(0) + 0xac, 4), "no sectors");
+	REFUSED(word_put(config_of(0) + 0xac, 4), "512");
 	REFUSED(word_put(model->bar + BAR_CONFIG + CONFIG_BLK_SIZE, 4096), "512");
 	REFUSED(word_put(model->bar + BAR_CONFIG + CONFIG_SEG_MAX, 31), "segments");
 	REFUSED(word_put(model->bar + BAR_CONFIG + CONFIG_SIZE_MAX, 4095), "whole page");
@@ -870,6 +414,7 @@ static void test_barrier(void)
 	model->features &= ~BIT64(VIRTIO_BLK_F_FLUSH);
 	CU_ASSERT_STRING_EQUAL_FATAL(blk_refused(), "");
 	ended = 0;
+	resubmits = false;
 	model->holds = true;
 	start_request(0, BLOCK_WRITE, 0, 1);
 	start_request(1, BLOCK_WRITE, 1, 1);
@@ -887,7 +432,9 @@ static void test_barrier(void)
 	model_end(model, 0);
 	(void)virtio_blk_poll(&blk);
 	CU_ASSERT_EQUAL(ended, 4);
-	/* Nothing before it: still not in submit, but a poll is asked for; more than a batch of them too. */
+	/*
+	 * Nothing before it: still not in submit, but a poll is asked for; more than a batch of them too.
+	 */
 	for (uint32_t i = 4; i < 24; i++) {
 		start_request(i, BLOCK_FLUSH, 0, 0);
 	}
@@ -1001,4 +548,8 @@ static void test_config_change(void)
 	CU_ASSERT_FALSE(virtio_blk_is_pending(&blk));
 }
 
-#include "tests/unit/virtio_names.h"
+UNIT_MAIN("virtio", UNIT_TEST(test_ring_chain), UNIT_TEST(test_ring_wrap), UNIT_TEST(test_ring_hostile),
+          UNIT_TEST(test_open), UNIT_TEST(test_open_variants), UNIT_TEST(test_open_refused),
+          UNIT_TEST(test_read_write), UNIT_TEST(test_join), UNIT_TEST(test_queue_full), UNIT_TEST(test_batch),
+          UNIT_TEST(test_submit_in_done), UNIT_TEST(test_barrier), UNIT_TEST(test_error_status),
+          UNIT_TEST(test_broken), UNIT_TEST(test_breaking), UNIT_TEST(test_config_change))

@@ -21,7 +21,7 @@
 #define GUEST_DATA 0x20000ull
 #define GUEST_MEMORY (4ull << 20)
 #define GUEST_SHARED_GFN 0x300ull /* RAM */
-#define GUEST_GRANT_GFN 0x800ull  /* above RAM */
+#define GUEST_GRANT_GFN 0x800ull /* above RAM */
 #define GUEST_DOMID 7u
 #define GUEST_AGAIN_MAX 10000u
 
@@ -31,15 +31,15 @@ static inline struct vm *guest_new_with(uint32_t vcpu_count, bool hyperv, bool s
 {
 	static struct clock clock;
 	struct host_vm_config config = {
-		.vm = {.id = GUEST_DOMID,
-		       .vcpu_count = vcpu_count,
-		       .memory_bytes = GUEST_MEMORY,
-		       .xen_face = true,
-		       .hyperv_face = hyperv,
-		       .uuid = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
-		       .clock = &clock},
-		.memory_max_bytes = GUEST_MEMORY + (1u << 20),
-		.gfn_count = 0x1000,
+	        .vm = {.id = GUEST_DOMID,
+	               .vcpu_count = vcpu_count,
+	               .memory_bytes = GUEST_MEMORY,
+	               .xen_face = true,
+	               .hyperv_face = hyperv,
+	               .uuid = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+	               .clock = &clock},
+	        .memory_max_bytes = GUEST_MEMORY + (1u << 20),
+	        .gfn_count = 0x1000,
 	};
 	struct vm *vm;
 
@@ -70,7 +70,7 @@ static inline void guest_set_narrow(struct vm *vm, uint32_t vcpu, bool narrow)
 
 /* One hypercall by vCPU @id, run again as often as it is preempted. */
 static inline int64_t guest_call_on(struct vm *vm, uint32_t id, uint64_t number, uint64_t a, uint64_t b,
-				    uint64_t c)
+                                    uint64_t c)
 {
 	struct vcpu *vcpu = vm_vcpu(vm, id);
 	struct cpu_regs *regs = vcpu_regs(vcpu);
@@ -144,7 +144,7 @@ static inline void guest_put64(struct vm *vm, uint64_t to, uint64_t value)
 
 /* A call number(op, &argument), the structure at GUEST_ARGS and back. */
 static inline int64_t guest_op_on(struct vm *vm, uint32_t id, uint64_t number, uint64_t op, void *argument,
-				  size_t len)
+                                  size_t len)
 {
 	int64_t result;
 
@@ -154,12 +154,11 @@ static inline int64_t guest_op_on(struct vm *vm, uint32_t id, uint64_t number, u
 	return result;
 }
 
-#define GUEST_OP(vm, name, op, arg) \
-	guest_op_on((vm), 0, __HYPERVISOR_##name, (op), &(arg), sizeof(arg))
+#define GUEST_OP(vm, name, op, arg) guest_op_on((vm), 0, __HYPERVISOR_##name, (op), &(arg), sizeof(arg))
 
 /* vcpu_op by vCPU 0, or by @self, on @id. */
 static inline int64_t guest_vcpu_op(struct vm *vm, uint32_t self, uint64_t op, uint64_t id,
-				    const void *argument, size_t len)
+                                    const void *argument, size_t len)
 {
 	if (argument != NULL) {
 		guest_put(vm, GUEST_ARGS, argument, len);

@@ -9,7 +9,9 @@ static void test_privilege_and_modes(void)
 	struct vm *vm = guest_new(1);
 	struct vcpu *vcpu = vm_vcpu(vm, 0);
 
-	host_vcpu_set_mode(vcpu, (struct vcpu_mode){.cpl = 3, .protected_mode = true, .long_mode = true, .code64 = true});
+	host_vcpu_set_mode(
+	        vcpu,
+	        (struct vcpu_mode){.cpl = 3, .protected_mode = true, .long_mode = true, .code64 = true});
 	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, 0, 0, 0), -XEN_EPERM);
 	host_vcpu_set_mode(vcpu, (struct vcpu_mode){.vm86 = true, .protected_mode = true});
 	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, 0, 0, 0), -XEN_EPERM);
@@ -30,7 +32,8 @@ static void test_unknown_numbers(void)
 	/* In 32-bit mode the upper half of RAX is not the caller's. */
 	guest_set_narrow(vm, 0, true);
 	vcpu_regs(vm_vcpu(vm, 0))->gpr[REG_RAX] = 0;
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, 0xF00000000ull | __HYPERVISOR_xen_version, 0, 0, 0), 4 << 16 | 17);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, 0xF00000000ull | __HYPERVISOR_xen_version, 0, 0, 0),
+	                4 << 16 | 17);
 	guest_free(vm);
 }
 
@@ -41,27 +44,38 @@ static void test_refused_rows(void)
 		uint64_t number, op;
 		int64_t error;
 	} rows[] = {
-		{__HYPERVISOR_platform_op, 0, -XEN_ENOSYS}, {__HYPERVISOR_console_io, 0, -XEN_ENOSYS},
-		{__HYPERVISOR_mmuext_op, 0, -XEN_ENOSYS},   {__HYPERVISOR_physdev_op, 0, -XEN_ENOSYS},
-		{__HYPERVISOR_sysctl, 0, -XEN_EPERM},       {__HYPERVISOR_domctl, 0, -XEN_EPERM},
-		{__HYPERVISOR_dm_op, 0, -XEN_EPERM},        {__HYPERVISOR_argo_op, 0, -XEN_ENOSYS},
-		{__HYPERVISOR_memory_op, 10, -XEN_EPERM},   {__HYPERVISOR_memory_op, 11, -XEN_EOPNOTSUPP},
-		{__HYPERVISOR_memory_op, 8, -XEN_ENOSYS},   {__HYPERVISOR_memory_op, 26, -XEN_EOPNOTSUPP},
-		{__HYPERVISOR_memory_op, 5, -XEN_ENOSYS},   {__HYPERVISOR_vcpu_op, 12, -XEN_EINVAL},
-		{__HYPERVISOR_vcpu_op, 16, -XEN_ENOSYS},    {__HYPERVISOR_sched_op, 4, -XEN_EPERM},
-		{__HYPERVISOR_sched_op, 7, -XEN_EPERM},     {__HYPERVISOR_sched_op, 8, -XEN_ENOSYS},
-		{__HYPERVISOR_event_channel_op, 2, -XEN_EPERM},
-		{__HYPERVISOR_event_channel_op, 11, -XEN_ENOSYS},
-		{__HYPERVISOR_event_channel_op, 12, -XEN_ENOSYS},
-		{__HYPERVISOR_event_channel_op, 13, -XEN_ENOSYS},
-		{__HYPERVISOR_event_channel_op, 14, -XEN_ENOSYS},
-		{__HYPERVISOR_hvm_op, 2, -XEN_ENOSYS},      {__HYPERVISOR_hvm_op, 9, -XEN_EINVAL},
-		{__HYPERVISOR_hvm_op, 24, -XEN_ENOSYS},     {__HYPERVISOR_hvm_op, 25, -XEN_EOPNOTSUPP},
-		{__HYPERVISOR_grant_table_op, 3, -XEN_ENOSYS},
-		{__HYPERVISOR_grant_table_op, 9, -XEN_ENOSYS},
-		{__HYPERVISOR_xen_version, 10, -XEN_ENODATA},
-		{__HYPERVISOR_xen_version, 11, -XEN_ENOSYS},
-		{__HYPERVISOR_multicall, 0, 0},
+	        {__HYPERVISOR_platform_op, 0, -XEN_ENOSYS},
+	        {__HYPERVISOR_console_io, 0, -XEN_ENOSYS},
+	        {__HYPERVISOR_mmuext_op, 0, -XEN_ENOSYS},
+	        {__HYPERVISOR_physdev_op, 0, -XEN_ENOSYS},
+	        {__HYPERVISOR_sysctl, 0, -XEN_EPERM},
+	        {__HYPERVISOR_domctl, 0, -XEN_EPERM},
+	        {__HYPERVISOR_dm_op, 0, -XEN_EPERM},
+	        {__HYPERVISOR_argo_op, 0, -XEN_ENOSYS},
+	        {__HYPERVISOR_memory_op, 10, -XEN_EPERM},
+	        {__HYPERVISOR_memory_op, 11, -XEN_EOPNOTSUPP},
+	        {__HYPERVISOR_memory_op, 8, -XEN_ENOSYS},
+	        {__HYPERVISOR_memory_op, 26, -XEN_EOPNOTSUPP},
+	        {__HYPERVISOR_memory_op, 5, -XEN_ENOSYS},
+	        {__HYPERVISOR_vcpu_op, 12, -XEN_EINVAL},
+	        {__HYPERVISOR_vcpu_op, 16, -XEN_ENOSYS},
+	        {__HYPERVISOR_sched_op, 4, -XEN_EPERM},
+	        {__HYPERVISOR_sched_op, 7, -XEN_EPERM},
+	        {__HYPERVISOR_sched_op, 8, -XEN_ENOSYS},
+	        {__HYPERVISOR_event_channel_op, 2, -XEN_EPERM},
+	        {__HYPERVISOR_event_channel_op, 11, -XEN_ENOSYS},
+	        {__HYPERVISOR_event_channel_op, 12, -XEN_ENOSYS},
+	        {__HYPERVISOR_event_channel_op, 13, -XEN_ENOSYS},
+	        {__HYPERVISOR_event_channel_op, 14, -XEN_ENOSYS},
+	        {__HYPERVISOR_hvm_op, 2, -XEN_ENOSYS},
+	        {__HYPERVISOR_hvm_op, 9, -XEN_EINVAL},
+	        {__HYPERVISOR_hvm_op, 24, -XEN_ENOSYS},
+	        {__HYPERVISOR_hvm_op, 25, -XEN_EOPNOTSUPP},
+	        {__HYPERVISOR_grant_table_op, 3, -XEN_ENOSYS},
+	        {__HYPERVISOR_grant_table_op, 9, -XEN_ENOSYS},
+	        {__HYPERVISOR_xen_version, 10, -XEN_ENODATA},
+	        {__HYPERVISOR_xen_version, 11, -XEN_ENOSYS},
+	        {__HYPERVISOR_multicall, 0, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -78,34 +92,41 @@ static void test_versions(void)
 
 	memset(text, 0x55, sizeof(text));
 	guest_put(vm, GUEST_DATA, text, sizeof(text));
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_extraversion, GUEST_DATA, 0), 0);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_extraversion, GUEST_DATA, 0),
+	                0);
 	guest_get(vm, GUEST_DATA, text, 17);
 	CU_ASSERT_STRING_EQUAL(text, ".0-janus");
 	CU_ASSERT_EQUAL(text[15], 0);
 	CU_ASSERT_EQUAL(text[16], 0x55); /* not a byte more */
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_compile_info, GUEST_DATA, 0), 0);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_compile_info, GUEST_DATA, 0),
+	                0);
 	guest_get(vm, GUEST_DATA, text, 145);
 	CU_ASSERT_STRING_EQUAL(text + 64, "janus");
 	CU_ASSERT_EQUAL(text[144], 0x55);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_capabilities, GUEST_DATA, 0), 0);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_capabilities, GUEST_DATA, 0),
+	                0);
 	guest_get(vm, GUEST_DATA, text, sizeof(text));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "hvm-3.0-x86_64"));
 	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_changeset, GUEST_DATA, 0), 0);
 	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_commandline, GUEST_DATA, 0), 0);
 	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_pagesize, 0, 0), 4096);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_guest_handle, GUEST_DATA, 0), 0);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_guest_handle, GUEST_DATA, 0),
+	                0);
 	guest_get(vm, GUEST_DATA, text, 16);
 	CU_ASSERT_EQUAL(text[15], 16);
 	guest_put64(vm, GUEST_DATA, 99);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_platform_parameters, GUEST_DATA, 0), 0);
+	CU_ASSERT_EQUAL(
+	        guest_call_on(vm, 0, __HYPERVISOR_xen_version, XENVER_platform_parameters, GUEST_DATA, 0), 0);
 	CU_ASSERT_EQUAL(guest_get64(vm, GUEST_DATA), 0);
 	CU_ASSERT_EQUAL(GUEST_OP(vm, xen_version, XENVER_get_features, features), 0);
-	CU_ASSERT_EQUAL(features.submap & (1u << 2 | 1u << 8 | 1u << 9 | 1u << 10), 1u << 2 | 1u << 8 | 1u << 9);
+	CU_ASSERT_EQUAL(features.submap & (1u << 2 | 1u << 8 | 1u << 9 | 1u << 10),
+	                1u << 2 | 1u << 8 | 1u << 9);
 	features.submap_idx = 1;
 	CU_ASSERT_EQUAL(GUEST_OP(vm, xen_version, XENVER_get_features, features), -XEN_EINVAL);
 	for (uint64_t op = XENVER_extraversion; op <= XENVER_commandline; op++) {
 		if (op != XENVER_pagesize) {
-			CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, op, 1ull << 39, 0), -XEN_EFAULT);
+			CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_xen_version, op, 1ull << 39, 0),
+			                -XEN_EFAULT);
 		}
 	}
 	guest_free(vm);
@@ -178,8 +199,8 @@ static void test_multicall_narrow(void)
 {
 	struct vm *vm = guest_new(1);
 	struct xen_multicall32 list[2] = {
-		{.op = __HYPERVISOR_xen_version, .args = {XENVER_pagesize}},
-		{.op = __HYPERVISOR_xen_version, .args = {XENVER_extraversion, 0xFFFFF000}},
+	        {.op = __HYPERVISOR_xen_version, .args = {XENVER_pagesize}},
+	        {.op = __HYPERVISOR_xen_version, .args = {XENVER_extraversion, 0xFFFFF000}},
 	};
 
 	guest_set_narrow(vm, 0, true);
@@ -196,7 +217,8 @@ static void test_multicall_narrow_preempted(void)
 {
 	struct vm *vm = guest_new(1);
 	struct xen_reservation32 r = {.extent_start = 0x40000, .nr_extents = 150, .domid = DOMID_SELF};
-	struct xen_multicall32 entry = {.op = __HYPERVISOR_memory_op, .args = {XENMEM_decrease_reservation, GUEST_ARGS}};
+	struct xen_multicall32 entry = {.op = __HYPERVISOR_memory_op,
+	                                .args = {XENMEM_decrease_reservation, GUEST_ARGS}};
 
 	for (uint32_t i = 0; i < 150; i++) {
 		guest_put32(vm, 0x40000 + i * 4, 0x200 + i);
@@ -414,8 +436,10 @@ static void test_shutdown(void)
 	CU_ASSERT_EQUAL(GUEST_OP(vm, sched_op, SCHEDOP_shutdown, reason), 0);
 	CU_ASSERT_TRUE(host_vm_stopped(vm, &how));
 	CU_ASSERT_EQUAL(how, VM_STOP_CRASH); /* the first reason */
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_shutdown, 1ull << 39, 0), -XEN_EFAULT);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_shutdown_code, 1ull << 39, 0), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_shutdown, 1ull << 39, 0),
+	                -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_shutdown_code, 1ull << 39, 0),
+	                -XEN_EFAULT);
 	guest_free(vm);
 	check_shutdown(SHUTDOWN_poweroff, VM_STOP_POWEROFF);
 	check_shutdown(SHUTDOWN_reboot | 0x100, VM_STOP_REBOOT);
@@ -452,7 +476,8 @@ static void test_watchdog(void)
 	CU_ASSERT_TRUE(host_vm_stopped(vm, &how));
 	CU_ASSERT_EQUAL(how, VM_STOP_CRASH);
 	CU_ASSERT_STRING_EQUAL(host_vm_reason(vm), "watchdog");
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_watchdog, 1ull << 39, 0), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_sched_op, SCHEDOP_watchdog, 1ull << 39, 0),
+	                -XEN_EFAULT);
 	guest_free(vm);
 }
 
@@ -544,10 +569,10 @@ static void test_small_face_calls(void)
 }
 
 UNIT_MAIN("xen_hypercall", UNIT_TEST(test_privilege_and_modes), UNIT_TEST(test_unknown_numbers),
-	  UNIT_TEST(test_refused_rows), UNIT_TEST(test_versions), UNIT_TEST(test_multicall),
-	  UNIT_TEST(test_multicall_is_preempted), UNIT_TEST(test_multicall_of_long_call),
-	  UNIT_TEST(test_multicall_narrow), UNIT_TEST(test_multicall_narrow_preempted),
-	  UNIT_TEST(test_vm_assist), UNIT_TEST(test_cpuid), UNIT_TEST(test_hypercall_page),
-	  UNIT_TEST(test_params), UNIT_TEST(test_hvm_services), UNIT_TEST(test_shutdown),
-	  UNIT_TEST(test_watchdog), UNIT_TEST(test_block), UNIT_TEST(test_create_fails_at_each_allocation),
-	  UNIT_TEST(test_teardown_of_nothing), UNIT_TEST(test_reset), UNIT_TEST(test_small_face_calls))
+          UNIT_TEST(test_refused_rows), UNIT_TEST(test_versions), UNIT_TEST(test_multicall),
+          UNIT_TEST(test_multicall_is_preempted), UNIT_TEST(test_multicall_of_long_call),
+          UNIT_TEST(test_multicall_narrow), UNIT_TEST(test_multicall_narrow_preempted),
+          UNIT_TEST(test_vm_assist), UNIT_TEST(test_cpuid), UNIT_TEST(test_hypercall_page),
+          UNIT_TEST(test_params), UNIT_TEST(test_hvm_services), UNIT_TEST(test_shutdown),
+          UNIT_TEST(test_watchdog), UNIT_TEST(test_block), UNIT_TEST(test_create_fails_at_each_allocation),
+          UNIT_TEST(test_teardown_of_nothing), UNIT_TEST(test_reset), UNIT_TEST(test_small_face_calls))

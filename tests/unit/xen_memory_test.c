@@ -152,7 +152,8 @@ static void test_numbers(void)
 	CU_ASSERT_EQUAL(GUEST_OP(vm, memory_op, XENMEM_maximum_gpfn, dom), -XEN_ESRCH);
 	CU_ASSERT_EQUAL(GUEST_OP(vm, memory_op, XENMEM_current_reservation, dom), -XEN_ESRCH);
 	CU_ASSERT_EQUAL(GUEST_OP(vm, memory_op, XENMEM_maximum_reservation, dom), -XEN_ESRCH);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_memory_op, XENMEM_maximum_gpfn, 1ull << 39, 0), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_memory_op, XENMEM_maximum_gpfn, 1ull << 39, 0),
+	                -XEN_EFAULT);
 	guest_free(vm);
 }
 
@@ -195,12 +196,14 @@ static void test_add_to_physmap_refusals(void)
 	CU_ASSERT_EQUAL(GUEST_OP(vm, memory_op, XENMEM_add_to_physmap, arg), -XEN_ESRCH);
 	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_shared_info, 1, 0x900), -XEN_EINVAL);
 	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_shared_info, 0, UINT64_MAX), -XEN_EINVAL);
-	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_shared_info, 0, 1ull << 39), -XEN_EPERM); /* past 40 bits */
+	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_shared_info, 0, 1ull << 39),
+	                -XEN_EPERM); /* past 40 bits */
 	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_gmfn, 0x100, 0x900), -XEN_EOPNOTSUPP);
 	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_gmfn_range, 0x100, 0x900), -XEN_EOPNOTSUPP);
 	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, XENMAPSPACE_gmfn_foreign, 0x100, 0x900), -XEN_ENOSYS);
 	CU_ASSERT_EQUAL(guest_add_to_physmap(vm, 99, 0, 0x900), -XEN_ENOSYS);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, 1ull << 39, 0), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, 1ull << 39, 0),
+	                -XEN_EFAULT);
 	guest_free(vm);
 }
 
@@ -257,7 +260,12 @@ static void test_remove(void)
 static void test_batch(void)
 {
 	struct vm *vm = guest_new(1);
-	struct xen_add_to_physmap_batch64 arg = {.domid = DOMID_SELF, .space = XENMAPSPACE_grant_table, .size = 66, .idxs = LIST, .gpfns = LIST + 0x1000, .errs = LIST + 0x2000};
+	struct xen_add_to_physmap_batch64 arg = {.domid = DOMID_SELF,
+	                                         .space = XENMAPSPACE_grant_table,
+	                                         .size = 66,
+	                                         .idxs = LIST,
+	                                         .gpfns = LIST + 0x1000,
+	                                         .errs = LIST + 0x2000};
 
 	for (uint32_t i = 0; i < 66; i++) {
 		guest_put64(vm, LIST + i * 8, 65 - i);
@@ -287,7 +295,8 @@ static void test_batch(void)
 static void test_batch_narrow(void)
 {
 	struct vm *vm = guest_new(1);
-	struct xen_add_to_physmap_batch32 arg = {DOMID_SELF, XENMAPSPACE_shared_info, 1, 0, LIST, LIST + 4, LIST + 8};
+	struct xen_add_to_physmap_batch32 arg = {DOMID_SELF, XENMAPSPACE_shared_info, 1, 0, LIST, LIST + 4,
+	                                         LIST + 8};
 
 	guest_put32(vm, LIST, 0);
 	guest_put32(vm, LIST + 4, 0x900);
@@ -333,7 +342,8 @@ static void test_memory_map(void)
 static void test_set_memory_map(void)
 {
 	struct vm *vm = guest_new(1);
-	struct xen_foreign_memory_map64 set = {.domid = DOMID_SELF, .map = {.nr_entries = 40, .buffer = LIST}};
+	struct xen_foreign_memory_map64 set = {.domid = DOMID_SELF,
+	                                       .map = {.nr_entries = 40, .buffer = LIST}};
 	struct xen_memory_map64 map = {.nr_entries = 128, .buffer = GUEST_DATA};
 
 	for (uint32_t i = 0; i < 40; i++) {
@@ -379,10 +389,10 @@ static void test_narrow_maps(void)
 }
 
 UNIT_MAIN("xen_memory", UNIT_TEST(test_balloon_out_and_in), UNIT_TEST(test_extents_stop_at_the_first_failure),
-	  UNIT_TEST(test_extents_never_answer_an_error), UNIT_TEST(test_forged_progress),
-	  UNIT_TEST(test_orders), UNIT_TEST(test_populate_up_to_the_maximum), UNIT_TEST(test_narrow_extents),
-	  UNIT_TEST(test_numbers), UNIT_TEST(test_shared_info_replaces_ram),
-	  UNIT_TEST(test_one_page_of_ours_over_another), UNIT_TEST(test_add_to_physmap_refusals),
-	  UNIT_TEST(test_a_page_of_the_other_face), UNIT_TEST(test_narrow_add_and_remove),
-	  UNIT_TEST(test_remove), UNIT_TEST(test_batch), UNIT_TEST(test_batch_narrow),
-	  UNIT_TEST(test_memory_map), UNIT_TEST(test_set_memory_map), UNIT_TEST(test_narrow_maps))
+          UNIT_TEST(test_extents_never_answer_an_error), UNIT_TEST(test_forged_progress),
+          UNIT_TEST(test_orders), UNIT_TEST(test_populate_up_to_the_maximum), UNIT_TEST(test_narrow_extents),
+          UNIT_TEST(test_numbers), UNIT_TEST(test_shared_info_replaces_ram),
+          UNIT_TEST(test_one_page_of_ours_over_another), UNIT_TEST(test_add_to_physmap_refusals),
+          UNIT_TEST(test_a_page_of_the_other_face), UNIT_TEST(test_narrow_add_and_remove),
+          UNIT_TEST(test_remove), UNIT_TEST(test_batch), UNIT_TEST(test_batch_narrow),
+          UNIT_TEST(test_memory_map), UNIT_TEST(test_set_memory_map), UNIT_TEST(test_narrow_maps))

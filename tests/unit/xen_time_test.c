@@ -135,9 +135,11 @@ static void test_periodic(void)
 	host_time_advance_ns(vm, 10 * period);
 	CU_ASSERT_FALSE(take(vm, shared, port));
 	period = 999999;
-	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_set_periodic_timer, 1, &period, sizeof(period)), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_set_periodic_timer, 1, &period, sizeof(period)),
+	                -XEN_EINVAL);
 	period = 1ull << 62;
-	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_set_periodic_timer, 1, &period, sizeof(period)), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_set_periodic_timer, 1, &period, sizeof(period)),
+	                -XEN_EINVAL);
 	guest_free(vm);
 }
 
@@ -202,10 +204,12 @@ static void test_runstate_area(void)
 	check_record(vm, 0x60040, 0, RUNSTATE_runnable);
 	turn(vm, 0, VCPU_RUNNING);
 	check_record(vm, 0x60040, 0, RUNSTATE_running);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, GUEST_DATA), 0);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, GUEST_DATA),
+	                0);
 	guest_get(vm, GUEST_DATA, &r, sizeof(r));
 	CU_ASSERT_EQUAL(r.time[0] + r.time[1] + r.time[2] + r.time[3], r.state_entry_time);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, 1ull << 39), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, 1ull << 39),
+	                -XEN_EFAULT);
 	guest_free(vm);
 }
 
@@ -239,9 +243,11 @@ static void test_runstate_crosses_a_page(void)
 	CU_ASSERT_EQUAL(host_vm_leaks(vm).pins, 0);
 	turn(vm, 0, VCPU_BLOCKED);
 	linear = 0x800000000000ull; /* not canonical */
-	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_register_runstate_memory_area, 0, &linear, 8), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_register_runstate_memory_area, 0, &linear, 8),
+	                -XEN_EFAULT);
 	linear = 0x7FFFFFFFFFF0ull;
-	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_register_runstate_memory_area, 0, &linear, 8), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_register_runstate_memory_area, 0, &linear, 8),
+	                -XEN_EFAULT);
 	linear = 0x90000; /* not mapped: no error, nothing written */
 	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_register_runstate_memory_area, 0, &linear, 8), 0);
 	turn(vm, 0, VCPU_RUNNING);
@@ -267,7 +273,8 @@ static void test_runstate_narrow(void)
 	CU_ASSERT_EQUAL(r.state_entry_time, times.since_ns);
 	CU_ASSERT_EQUAL(r.time[RUNSTATE_blocked], 1000);
 	CU_ASSERT_EQUAL(guest_get32(vm, 0x60004 + 44), 0x5555);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, GUEST_DATA), 0);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, GUEST_DATA),
+	                0);
 	guest_get(vm, GUEST_DATA, &r, sizeof(r));
 	CU_ASSERT_EQUAL(r.state_entry_time, times.since_ns);
 	guest_free(vm);
@@ -365,7 +372,7 @@ static void test_reader_sees_whole_records(void)
 	CU_ASSERT_EQUAL(pthread_create(&thread, NULL, read_records, &r), 0);
 	/* Until the reader has met the flag: without it, whole records are luck. */
 	for (uint32_t i = 0; i < READER_TURNS ||
-			     (i < READER_TURNS_MAX && __atomic_load_n(&r.flag_count, __ATOMIC_RELAXED) == 0);
+	                     (i < READER_TURNS_MAX && __atomic_load_n(&r.flag_count, __ATOMIC_RELAXED) == 0);
 	     i++) {
 		turn(vm, 1, (enum vcpu_runstate)(i % 4));
 	}
@@ -378,7 +385,7 @@ static void test_reader_sees_whole_records(void)
 }
 
 UNIT_MAIN("xen_time", UNIT_TEST(test_pvclock), UNIT_TEST(test_wallclock), UNIT_TEST(test_singleshot),
-	  UNIT_TEST(test_unbound_timer_is_dropped), UNIT_TEST(test_periodic), UNIT_TEST(test_set_timer_op),
-	  UNIT_TEST(test_runstate_area), UNIT_TEST(test_runstate_crosses_a_page),
-	  UNIT_TEST(test_runstate_narrow), UNIT_TEST(test_physical_areas), UNIT_TEST(test_linear_time_area),
-	  UNIT_TEST(test_reader_sees_whole_records))
+          UNIT_TEST(test_unbound_timer_is_dropped), UNIT_TEST(test_periodic), UNIT_TEST(test_set_timer_op),
+          UNIT_TEST(test_runstate_area), UNIT_TEST(test_runstate_crosses_a_page),
+          UNIT_TEST(test_runstate_narrow), UNIT_TEST(test_physical_areas), UNIT_TEST(test_linear_time_area),
+          UNIT_TEST(test_reader_sees_whole_records))

@@ -8,12 +8,29 @@ static struct xen_vcpu_hvm_context context32(void)
 	struct xen_vcpu_hvm_context c = {.mode = VCPU_HVM_MODE_32B};
 	struct xen_vcpu_x86_32 *r = &c.cpu_regs.x86_32;
 
-	*r = (struct xen_vcpu_x86_32){.eax = 1, .ecx = 2, .edx = 3, .ebx = 4, .esp = 5, .ebp = 6, .esi = 7,
-				      .edi = 8, .eip = 0x1000, .cr0 = 0x11, .cr3 = 0x2000, .cr4 = 0x20,
-				      .cs_limit = UINT32_MAX, .ds_limit = UINT32_MAX,
-				      .ss_limit = UINT32_MAX, .es_limit = UINT32_MAX, .tr_limit = 0x67,
-				      .ds_base = 0x10, .cs_ar = 0xC9B, .ds_ar = 0xC93, .ss_ar = 0xC93,
-				      .es_ar = 0xC93, .tr_ar = 0x8B};
+	*r = (struct xen_vcpu_x86_32){.eax = 1,
+	                              .ecx = 2,
+	                              .edx = 3,
+	                              .ebx = 4,
+	                              .esp = 5,
+	                              .ebp = 6,
+	                              .esi = 7,
+	                              .edi = 8,
+	                              .eip = 0x1000,
+	                              .cr0 = 0x11,
+	                              .cr3 = 0x2000,
+	                              .cr4 = 0x20,
+	                              .cs_limit = UINT32_MAX,
+	                              .ds_limit = UINT32_MAX,
+	                              .ss_limit = UINT32_MAX,
+	                              .es_limit = UINT32_MAX,
+	                              .tr_limit = 0x67,
+	                              .ds_base = 0x10,
+	                              .cs_ar = 0xC9B,
+	                              .ds_ar = 0xC93,
+	                              .ss_ar = 0xC93,
+	                              .es_ar = 0xC93,
+	                              .tr_ar = 0x8B};
 	return c;
 }
 
@@ -42,7 +59,8 @@ static void test_initialise_32(void)
 	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_up, 1, NULL, 0), 0);
 	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_up, 1, NULL, 0), 0);
 	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_is_up, 1, NULL, 0), 1);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, VCPUOP_initialise, 1, 1ull << 39), -XEN_EFAULT);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, VCPUOP_initialise, 1, 1ull << 39),
+	                -XEN_EFAULT);
 	guest_free(vm);
 }
 
@@ -52,9 +70,14 @@ static void test_initialise_64(void)
 	struct xen_vcpu_hvm_context c = {.mode = VCPU_HVM_MODE_64B};
 	const struct vcpu_context *got;
 
-	c.cpu_regs.x86_64 = (struct xen_vcpu_x86_64){.rax = 1ull << 40, .rsp = 0x7000, .rip = 0xFFFFFFFF81000000ull,
-						     .rflags = 0x200, .cr0 = 0x80000011, .cr3 = 0x5000,
-						     .cr4 = 0x20, .efer = 0x500};
+	c.cpu_regs.x86_64 = (struct xen_vcpu_x86_64){.rax = 1ull << 40,
+	                                             .rsp = 0x7000,
+	                                             .rip = 0xFFFFFFFF81000000ull,
+	                                             .rflags = 0x200,
+	                                             .cr0 = 0x80000011,
+	                                             .cr3 = 0x5000,
+	                                             .cr4 = 0x20,
+	                                             .efer = 0x500};
 	CU_ASSERT_EQUAL(initialise(vm, 1, &c), 0);
 	got = host_vcpu_context(vm_vcpu(vm, 1));
 	CU_ASSERT_EQUAL(got->regs.gpr[REG_RAX], 1ull << 40);
@@ -73,11 +96,11 @@ static void refused(struct vm *vm, const struct xen_vcpu_hvm_context *c)
 	CU_ASSERT_FALSE(host_vcpu_is_initialised(vm_vcpu(vm, 1)));
 }
 
-#define REFUSED_WITH(field, value)                       \
-	do {                                             \
+#define REFUSED_WITH(field, value)                           \
+	do {                                                 \
 		struct xen_vcpu_hvm_context x = context32(); \
-		x.cpu_regs.x86_32.field = (value);       \
-		refused(vm, &x);                         \
+		x.cpu_regs.x86_32.field = (value);           \
+		refused(vm, &x);                             \
 	} while (0)
 
 static void test_bad_contexts(void)
@@ -93,10 +116,10 @@ static void test_bad_contexts(void)
 	REFUSED_WITH(pad1, 1);
 	REFUSED_WITH(pad2[1], 1);
 	REFUSED_WITH(cs_ar, 0);
-	REFUSED_WITH(cs_ar, 0xC93);  /* data */
+	REFUSED_WITH(cs_ar, 0xC93); /* data */
 	REFUSED_WITH(cs_ar, 0x1C9B); /* reserved */
-	REFUSED_WITH(cs_ar, 0xC1B);  /* not present */
-	REFUSED_WITH(cs_ar, 0xC8B);  /* system */
+	REFUSED_WITH(cs_ar, 0xC1B); /* not present */
+	REFUSED_WITH(cs_ar, 0xC8B); /* system */
 	REFUSED_WITH(cs_limit, 0xFFF);
 	REFUSED_WITH(ss_ar, 0);
 	REFUSED_WITH(ss_ar, 0xC91); /* read-only */
@@ -156,7 +179,8 @@ static void test_bad_pointers(void)
 	static const uint8_t ops[] = {4, 5, 6, 8, 10, 13, 14, 15};
 
 	for (size_t i = 0; i < ARRAY_COUNT(ops); i++) {
-		CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, ops[i], 0, 1ull << 39), -XEN_EFAULT);
+		CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vcpu_op, ops[i], 0, 1ull << 39),
+		                -XEN_EFAULT);
 	}
 	guest_free(vm);
 }
@@ -214,7 +238,7 @@ static void test_register_info_refusals(void)
 	CU_ASSERT_EQUAL(initialise(vm, 1, &c), 0);
 	CU_ASSERT_EQUAL(guest_vcpu_op(vm, 0, VCPUOP_up, 1, NULL, 0), 0);
 	CU_ASSERT_EQUAL(register_info(vm, 0, 1, 0x60, 0), -XEN_EINVAL); /* it runs */
-	CU_ASSERT_EQUAL(register_info(vm, 1, 1, 0x60, 4096 - 64), 0);   /* on itself it may */
+	CU_ASSERT_EQUAL(register_info(vm, 1, 1, 0x60, 4096 - 64), 0); /* on itself it may */
 	guest_free(vm);
 }
 
@@ -261,7 +285,7 @@ static void test_narrow_info(void)
 }
 
 UNIT_MAIN("xen_vcpu", UNIT_TEST(test_initialise_32), UNIT_TEST(test_initialise_64),
-	  UNIT_TEST(test_bad_contexts), UNIT_TEST(test_down), UNIT_TEST(test_unknown_vcpus),
-	  UNIT_TEST(test_nmi), UNIT_TEST(test_bad_pointers), UNIT_TEST(test_register_info),
-	  UNIT_TEST(test_register_info_refusals), UNIT_TEST(test_offline_vcpus_are_prepared),
-	  UNIT_TEST(test_narrow_info))
+          UNIT_TEST(test_bad_contexts), UNIT_TEST(test_down), UNIT_TEST(test_unknown_vcpus),
+          UNIT_TEST(test_nmi), UNIT_TEST(test_bad_pointers), UNIT_TEST(test_register_info),
+          UNIT_TEST(test_register_info_refusals), UNIT_TEST(test_offline_vcpus_are_prepared),
+          UNIT_TEST(test_narrow_info))

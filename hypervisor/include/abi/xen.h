@@ -69,7 +69,7 @@
 #define XEN_HVM_CPUID_EXT_DEST_ID 0x20u
 #define XEN_HVM_CPUID_UPCALL_VECTOR 0x40u
 
-#define XEN_MSR_BASE 0x40000000u        /* without Hyper-V's leaves */
+#define XEN_MSR_BASE 0x40000000u /* without Hyper-V's leaves */
 #define XEN_MSR_BASE_HYPERV 0x40000200u /* beside them */
 #define XEN_HYPERCALL_STUB_BYTES 32u
 

@@ -354,7 +354,7 @@ XEN_AT(xen_netif_extra_slot, u, 2);
 #define XENCONS_OUT_BYTES 2048u
 
 struct xen_console_ring {
-	uint8_t in[XENCONS_IN_BYTES];   /* to the guest */
+	uint8_t in[XENCONS_IN_BYTES]; /* to the guest */
 	uint8_t out[XENCONS_OUT_BYTES]; /* from the guest */
 	uint32_t in_cons;
 	uint32_t in_prod;

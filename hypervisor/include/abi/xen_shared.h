@@ -77,8 +77,8 @@ struct xen_gnttab_map {
 	uint32_t flags;
 	uint32_t ref;
 	uint16_t dom;
-	int16_t status;        /* out */
-	uint32_t handle;       /* out */
+	int16_t status; /* out */
+	uint32_t handle; /* out */
 	uint64_t dev_bus_addr; /* out */
 } PACKED;
 XEN_SIZE(xen_gnttab_map, 32);
@@ -173,7 +173,7 @@ XEN_AT(xen_gnttab_copy32, status, 20);
 struct xen_gnttab_query_size {
 	uint16_t dom;
 	uint16_t pad;
-	uint32_t nr_frames;     /* out from here */
+	uint32_t nr_frames; /* out from here */
 	uint32_t max_nr_frames;
 	int16_t status;
 	uint16_t pad2;

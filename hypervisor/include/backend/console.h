@@ -1,7 +1,9 @@
 /*
- * console.h - one guest's console: bytes out by whole lines to the host's log port, bytes in from its keys.
+ * console.h - one guest's console: bytes out by whole lines to the host's log port, bytes in from
+ * its keys.
  *
- * Several devices of one guest may write (a UART, a Xen console ring); the first that reads gets the input.
+ * Several devices of one guest may write (a UART, a Xen console ring); the first that reads gets
+ * the input.
  */
 #ifndef BACKEND_CONSOLE_H
 #define BACKEND_CONSOLE_H
@@ -11,7 +13,10 @@
 #define CONSOLE_LINE_BYTES 256u
 #define CONSOLE_INPUT_BYTES 256u
 
-/* Where finished lines go. Called with the console's lock held; never blocks. @text is not NUL-terminated. */
+/*
+ * Where finished lines go. Called with the console's lock held; never blocks. @text is not
+ * NUL-terminated.
+ */
 struct console_sink {
 	void (*line)(void *context, const char *guest, const char *text, size_t len, bool whole);
 	void *context;
@@ -35,11 +40,14 @@ struct console {
 void console_init(struct console *console, const char *guest, const struct console_sink *sink);
 
 /*
- * Guest to host. Takes all bytes. A carriage return is left out; other control characters but tab and newline
- * (also C1, also as UTF-8), and bytes that are no UTF-8, come out as '?'.
+ * Guest to host. Takes all bytes. A carriage return is left out; other control characters but tab
+ * and newline (also C1, also as UTF-8), and bytes that are no UTF-8, come out as '?'.
  */
 void console_write(struct console *console, const char *bytes, size_t len);
-/* Writes out a line begun and not ended (a prompt). For the monitor's console mode and at the guest's end. */
+/*
+ * Writes out a line begun and not ended (a prompt). For the monitor's console mode and at the
+ * guest's end.
+ */
 void console_flush(struct console *console);
 
 /* Host to guest: as many bytes as there is room for; returns how many. Tells the device. */

