@@ -135,8 +135,23 @@ guests: deps
 # Headers of Linux and Xen that the ABI tests compare with.
 include tests/abi.mk
 
-OWN_C := $(filter-out tests/guest/lib.c,$(wildcard tests/guest/*.c))
-own-guests:
+# Small guests of our own.
+OWN := bench halt hammer smp spin storm ticks triple
+OWN_FLAGS := -std=c17 $(WARN) $(INC) -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic \
+	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing
+$(B)/guest-obj/%.o: tests/guest/%
+	@mkdir -p $(@D)
+	$(CC) $(OWN_FLAGS) -MMD -MP -c -o $@ $<
+own_objects = $(patsubst tests/guest/%,$(B)/guest-obj/%.o,$(addprefix tests/guest/,boot.S lib.c cpu.c $(1).c) \
+	$(wildcard tests/guest/$(1)_*.S))
+define own_rule
+$(B)/tests/guest/$(1).elf: $(call own_objects,$(1)) tests/guest/guest.lds
+	@mkdir -p $$(@D)
+	ld -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --no-warn-rwx-segments \
+		--fatal-warnings -T tests/guest/guest.lds -o $$@ $(call own_objects,$(1))
+endef
+$(foreach p,$(OWN),$(eval $(call own_rule,$(p))))
+own-guests: $(OWN:%=$(B)/tests/guest/%.elf)
 
 iso: deps guests
 	$(MAKE) $(B)/janus.elf

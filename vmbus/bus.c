@@ -63,10 +63,10 @@ static bool answer_one_open(struct vmbus *bus)
 
 		if (channel->answer_open) {
 			const struct vmbus_channel_open_result result = {
-				.header.msgtype = CHANNELMSG_OPENCHANNEL_RESULT,
-				.child_relid = channel->id,
-				.openid = channel->open_id,
-				.status = channel->open_status,
+			        .header.msgtype = CHANNELMSG_OPENCHANNEL_RESULT,
+			        .child_relid = channel->id,
+			        .openid = channel->open_id,
+			        .status = channel->open_status,
 			};
 
 			channel->answer_open = false;
@@ -96,8 +96,8 @@ static bool flush_out(struct vmbus *bus)
 	if (!bus->out_full) {
 		return true;
 	}
-	status = synic_post_message(vm_vcpu(bus->vm, bus->message_vp), VMBUS_MESSAGE_SINT,
-				    HVMSG_VMBUS, bus->out.bytes, bus->out.size);
+	status = synic_post_message(vm_vcpu(bus->vm, bus->message_vp), VMBUS_MESSAGE_SINT, HVMSG_VMBUS,
+	                            bus->out.bytes, bus->out.size);
 	if (status == SYNIC_FULL) {
 		return false;
 	}
@@ -117,7 +117,7 @@ static void room_in_synic(void *context)
 
 /* On the vCPU's exit: no more than a copy. */
 static uint16_t take_message(void *context, struct vcpu *from, uint32_t type, const void *payload,
-			     uint32_t size)
+                             uint32_t size)
 {
 	struct vmbus *bus = context;
 	struct bus_message *place;
@@ -206,8 +206,8 @@ static bool add_ports(struct vmbus *bus)
 	for (uint32_t i = 0; i < bus->channel_count; i++) {
 		struct vmbus_channel *channel = bus->channels[i];
 
-		if (!synic_port_add_event(bus->vm, VMBUS_CONNECTION_ID_BASE + channel->id,
-					  take_signal, channel)) {
+		if (!synic_port_add_event(bus->vm, VMBUS_CONNECTION_ID_BASE + channel->id, take_signal,
+		                          channel)) {
 			return false;
 		}
 	}
@@ -233,8 +233,7 @@ bool vmbus_create(struct vm *vm)
 		return false;
 	}
 	bus->vm = vm;
-	bus->pinned_pages_max =
-		VMBUS_PINNED_PAGES + VMBUS_PINNED_PAGES_NIC * vm_config(vm)->nic_count;
+	bus->pinned_pages_max = VMBUS_PINNED_PAGES + VMBUS_PINNED_PAGES_NIC * vm_config(vm)->nic_count;
 	spin_init(&bus->lock, RANK_BUS);
 	vm_work_init(&bus->work, vm, bus_step);
 	vm_slot_set(vm, VM_SLOT_VMBUS, bus);

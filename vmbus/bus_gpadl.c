@@ -45,18 +45,17 @@ struct vmbus_gpadl *bus_gpadl_find(struct vmbus *bus, uint32_t channel_id, uint3
 static void send_created(struct vmbus *bus, uint32_t channel_id, uint32_t id, uint32_t status)
 {
 	const struct vmbus_channel_gpadl_created created = {
-		.header.msgtype = CHANNELMSG_GPADL_CREATED,
-		.child_relid = channel_id,
-		.gpadl = id,
-		.creation_status = status,
+	        .header.msgtype = CHANNELMSG_GPADL_CREATED,
+	        .child_relid = channel_id,
+	        .gpadl = id,
+	        .creation_status = status,
 	};
 
 	bus_send(bus, &created, sizeof(created));
 }
 
 /* Takes what a message brings; answers when the list is whole, or wrong (false). */
-static bool build(struct vmbus *bus, struct vmbus_gpadl *gpadl, const uint8_t *words,
-		  uint32_t count)
+static bool build(struct vmbus *bus, struct vmbus_gpadl *gpadl, const uint8_t *words, uint32_t count)
 {
 	switch (gpadl_add(bus->vm, gpadl, words, count)) {
 	case GPADL_MORE:
@@ -113,8 +112,7 @@ bool bus_gpadl_header(struct vmbus *bus, const struct bus_message *message)
 		send_created(bus, h.child_relid, h.gpadl, VMBUS_STATUS_INSUFFICIENT_RESOURCES);
 		return false;
 	}
-	return build(bus, gpadl, message->bytes + sizeof(h),
-		     (message->size - (uint32_t)sizeof(h)) / 8);
+	return build(bus, gpadl, message->bytes + sizeof(h), (message->size - (uint32_t)sizeof(h)) / 8);
 }
 
 bool bus_gpadl_body(struct vmbus *bus, const struct bus_message *message)
@@ -127,8 +125,8 @@ bool bus_gpadl_body(struct vmbus *bus, const struct bus_message *message)
 	}
 	memcpy(&h, message->bytes, sizeof(h));
 	gpadl = find_building(bus, h.gpadl);
-	return gpadl != NULL && build(bus, gpadl, message->bytes + sizeof(h),
-				      (message->size - (uint32_t)sizeof(h)) / 8);
+	return gpadl != NULL &&
+	       build(bus, gpadl, message->bytes + sizeof(h), (message->size - (uint32_t)sizeof(h)) / 8);
 }
 
 bool bus_gpadl_teardown(struct vmbus *bus, const struct bus_message *message)
@@ -162,8 +160,8 @@ void bus_gpadl_drop_all(struct vmbus *bus)
 static void collect_one(struct vmbus *bus, struct vmbus_gpadl **place)
 {
 	const struct vmbus_channel_gpadl_torndown torndown = {
-		.header.msgtype = CHANNELMSG_GPADL_TORNDOWN,
-		.gpadl = (*place)->id,
+	        .header.msgtype = CHANNELMSG_GPADL_TORNDOWN,
+	        .gpadl = (*place)->id,
 	};
 	bool answer = (*place)->answer_teardown;
 	uint32_t room = (*place)->page_room;

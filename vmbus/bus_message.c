@@ -67,15 +67,13 @@ static bool handle_unload(struct vmbus *bus, const struct bus_message *message)
 }
 
 /* The fields beside the version are ones that we can keep. */
-static bool contact_is_right(const struct vmbus *bus,
-			     const struct vmbus_channel_initiate_contact *contact)
+static bool contact_is_right(const struct vmbus *bus, const struct vmbus_channel_initiate_contact *contact)
 {
 	if (contact->target_vcpu >= vm_vcpu_count(bus->vm) ||
 	    (contact->monitor_page1 == 0) != (contact->monitor_page2 == 0)) {
 		return false;
 	}
-	if (contact->vmbus_version_requested >= VERSION_WIN10_V5 &&
-	    contact->msg_sint != VMBUS_MESSAGE_SINT) {
+	if (contact->vmbus_version_requested >= VERSION_WIN10_V5 && contact->msg_sint != VMBUS_MESSAGE_SINT) {
 		return false;
 	}
 	return contact->vmbus_version_requested < VERSION_WIN10_V5_1 || contact->msg_vtl == 0;
@@ -86,11 +84,10 @@ static void answer_contact(struct vmbus *bus)
 	const struct vmbus_channel_initiate_contact *contact = &bus->contact;
 	uint32_t version = contact->vmbus_version_requested;
 	struct vmbus_channel_version_response response = {
-		.header.msgtype = CHANNELMSG_VERSION_RESPONSE,
+	        .header.msgtype = CHANNELMSG_VERSION_RESPONSE,
 	};
 
-	bus->message_vp =
-		contact->target_vcpu < vm_vcpu_count(bus->vm) ? contact->target_vcpu : 0;
+	bus->message_vp = contact->target_vcpu < vm_vcpu_count(bus->vm) ? contact->target_vcpu : 0;
 	/* A refusal is "not supported" also for a wrong field: Linux looks at nothing else. */
 	if (version_is_known(version) && contact_is_right(bus, contact)) {
 		bus->connected = true;
@@ -98,8 +95,7 @@ static void answer_contact(struct vmbus *bus)
 		bus->offers_sent = 0;
 		response.version_supported = 1;
 		response.connection_state = VMBUS_CONNECTION_SUCCESSFUL;
-		response.msg_conn_id =
-			version >= VERSION_WIN10_V5 ? VMBUS_MESSAGE_CONNECTION_ID_4 : version;
+		response.msg_conn_id = version >= VERSION_WIN10_V5 ? VMBUS_MESSAGE_CONNECTION_ID_4 : version;
 	}
 	bus_send(bus, &response, sizeof(response));
 }
@@ -107,7 +103,7 @@ static void answer_contact(struct vmbus *bus)
 void bus_finish_ending(struct vmbus *bus)
 {
 	static const struct vmbus_channel_message_header unloaded = {
-		.msgtype = CHANNELMSG_UNLOAD_RESPONSE,
+	        .msgtype = CHANNELMSG_UNLOAD_RESPONSE,
 	};
 	enum bus_ending ending = bus->ending;
 
@@ -134,12 +130,12 @@ static bool handle_request_offers(struct vmbus *bus, const struct bus_message *m
 void bus_send_offer(struct vmbus *bus)
 {
 	static const struct vmbus_channel_message_header delivered = {
-		.msgtype = CHANNELMSG_ALLOFFERS_DELIVERED,
+	        .msgtype = CHANNELMSG_ALLOFFERS_DELIVERED,
 	};
 	struct vmbus_channel_offer_channel offer = {
-		.header.msgtype = CHANNELMSG_OFFERCHANNEL,
-		.monitorid = VMBUS_MONITOR_NONE,
-		.is_dedicated_interrupt = 1,
+	        .header.msgtype = CHANNELMSG_OFFERCHANNEL,
+	        .monitorid = VMBUS_MONITOR_NONE,
+	        .is_dedicated_interrupt = 1,
 	};
 	const struct vmbus_channel *channel;
 
@@ -154,8 +150,7 @@ void bus_send_offer(struct vmbus *bus)
 	offer.child_relid = channel->id;
 	offer.connection_id = VMBUS_CONNECTION_ID_BASE + channel->id;
 	if (channel->spec.pipe_mode) {
-		offer.chn_flags = VMBUS_CHANNEL_ENUMERATE_DEVICE_INTERFACE |
-				  VMBUS_CHANNEL_NAMED_PIPE_MODE;
+		offer.chn_flags = VMBUS_CHANNEL_ENUMERATE_DEVICE_INTERFACE | VMBUS_CHANNEL_NAMED_PIPE_MODE;
 		offer.u.pipe.pipe_mode = VMBUS_PIPE_TYPE_MESSAGE;
 	}
 	bus_send(bus, &offer, sizeof(offer));
@@ -164,11 +159,9 @@ void bus_send_offer(struct vmbus *bus)
 /* ------------------------------------------------------------------ channels */
 
 /* The GPADL that the rings lie in, and where the second starts. NULL: not right. */
-static struct vmbus_gpadl *open_rings(struct vmbus *bus,
-				      const struct vmbus_channel_open_channel *open)
+static struct vmbus_gpadl *open_rings(struct vmbus *bus, const struct vmbus_channel_open_channel *open)
 {
-	struct vmbus_gpadl *gpadl =
-		bus_gpadl_find(bus, open->child_relid, open->ringbuffer_gpadlhandle);
+	struct vmbus_gpadl *gpadl = bus_gpadl_find(bus, open->child_relid, open->ringbuffer_gpadlhandle);
 	uint32_t down = open->downstream_ringbuffer_pageoffset;
 
 	/* Each ring has its control page and one of data at least. */
@@ -209,7 +202,7 @@ static bool handle_open(struct vmbus *bus, const struct bus_message *message)
 {
 	struct vmbus_channel_open_channel open;
 	struct vmbus_channel_open_result result = {
-		.header.msgtype = CHANNELMSG_OPENCHANNEL_RESULT,
+	        .header.msgtype = CHANNELMSG_OPENCHANNEL_RESULT,
 	};
 
 	if (!decode(message, &open, sizeof(open))) {
@@ -244,8 +237,8 @@ static bool handle_modify(struct vmbus *bus, const struct bus_message *message)
 {
 	struct vmbus_channel_modifychannel modify;
 	struct vmbus_channel_modifychannel_response response = {
-		.header.msgtype = CHANNELMSG_MODIFYCHANNEL_RESPONSE,
-		.status = VMBUS_STATUS_INVALID_PARAMETER,
+	        .header.msgtype = CHANNELMSG_MODIFYCHANNEL_RESPONSE,
+	        .status = VMBUS_STATUS_INVALID_PARAMETER,
 	};
 	struct vmbus_channel *channel;
 
@@ -253,12 +246,10 @@ static bool handle_modify(struct vmbus *bus, const struct bus_message *message)
 		return false;
 	}
 	channel = bus_channel(bus, modify.child_relid);
-	if (channel != NULL && channel->state == CHANNEL_OPEN &&
-	    modify.target_vp < vm_vcpu_count(bus->vm)) {
+	if (channel != NULL && channel->state == CHANNEL_OPEN && modify.target_vp < vm_vcpu_count(bus->vm)) {
 		__atomic_store_n(&channel->target_vp, modify.target_vp, __ATOMIC_SEQ_CST);
 		/* A signal that another CPU is just sending may reach the old one only: repeat it. */
-		(void)synic_signal_event(vm_vcpu(bus->vm, modify.target_vp), VMBUS_MESSAGE_SINT,
-					 channel->id);
+		(void)synic_signal_event(vm_vcpu(bus->vm, modify.target_vp), VMBUS_MESSAGE_SINT, channel->id);
 		response.status = VMBUS_STATUS_SUCCESS;
 	}
 	response.child_relid = modify.child_relid;
@@ -293,8 +284,8 @@ static bool handle_tl_connect(struct vmbus *bus, const struct bus_message *messa
 {
 	struct vmbus_channel_tl_connect_request request;
 	struct vmbus_channel_tl_connect_result result = {
-		.header.msgtype = CHANNELMSG_TL_CONNECT_RESULT,
-		.status = VMBUS_STATUS_CONNECTION_REFUSED,
+	        .header.msgtype = CHANNELMSG_TL_CONNECT_RESULT,
+	        .status = VMBUS_STATUS_CONNECTION_REFUSED,
 	};
 
 	if (decode(message, &request, sizeof(request))) {

@@ -43,13 +43,13 @@ struct vmbus_channel {
 	/* under the bus's lock */
 	enum channel_state state;
 	struct vmbus_gpadl *ring_gpadl; /* held while not closed */
-	uint32_t send_page;             /* where the host-to-guest ring starts in it */
+	uint32_t send_page; /* where the host-to-guest ring starts in it */
 	uint32_t open_id;
 	bool answer_open;
 	uint32_t open_status;
 
 	uint32_t target_vp; /* atomic */
-	bool broken;        /* atomic */
+	bool broken; /* atomic */
 
 	/* the channel's work */
 	struct ring in;

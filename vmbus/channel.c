@@ -29,8 +29,8 @@ static bool is_broken(const struct vmbus_channel *channel)
 void vmbus_channel_break(struct vmbus_channel *channel, const char *why)
 {
 	if (!__atomic_exchange_n(&channel->broken, true, __ATOMIC_SEQ_CST)) {
-		vm_log(channel->bus->vm, "vmbus: channel %u (%s) stops: %s", channel->id,
-		       channel->spec.name, why);
+		vm_log(channel->bus->vm, "vmbus: channel %u (%s) stops: %s", channel->id, channel->spec.name,
+		       why);
 	}
 }
 
@@ -39,8 +39,7 @@ static void signal_guest(struct vmbus_channel *channel)
 	uint32_t vp = __atomic_load_n(&channel->target_vp, __ATOMIC_SEQ_CST);
 
 	if (vp != VMBUS_VP_NONE) {
-		(void)synic_signal_event(vm_vcpu(channel->bus->vm, vp), VMBUS_MESSAGE_SINT,
-					 channel->id);
+		(void)synic_signal_event(vm_vcpu(channel->bus->vm, vp), VMBUS_MESSAGE_SINT, channel->id);
 	}
 }
 
@@ -62,8 +61,7 @@ static bool open_device(struct vmbus_channel *channel)
 	__atomic_store_n(&channel->broken, false, __ATOMIC_RELAXED);
 	channel->saw_empty = false;
 	return ring_open_receiver(&channel->in, pages, down) &&
-	       ring_open_sender(&channel->out, pages + down,
-				channel->ring_gpadl->page_count - down) &&
+	       ring_open_sender(&channel->out, pages + down, channel->ring_gpadl->page_count - down) &&
 	       channel->spec.ops->open(channel->spec.device);
 }
 
@@ -205,11 +203,11 @@ static bool parse_packet(const uint8_t *copy, uint32_t len, struct vmbus_packet 
 	memcpy(&d, copy, sizeof(d));
 	payload_at = d.offset8 * 8u;
 	*packet = (struct vmbus_packet){
-		.type = d.type,
-		.completion_requested = (d.flags & VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED) != 0,
-		.transaction_id = d.trans_id,
-		.payload = copy + payload_at,
-		.payload_bytes = len - payload_at,
+	        .type = d.type,
+	        .completion_requested = (d.flags & VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED) != 0,
+	        .transaction_id = d.trans_id,
+	        .payload = copy + payload_at,
+	        .payload_bytes = len - payload_at,
 	};
 	switch (d.type) {
 	case VM_PKT_DATA_INBAND:
@@ -247,9 +245,8 @@ enum vmbus_receive vmbus_channel_receive(struct vmbus_channel *channel, struct v
 }
 
 /* One range from @at of the copy; moves @at behind it. */
-static enum vmbus_pin_status pin_range(struct vm *vm, const uint8_t **at,
-				       struct io_segment *segments, struct vm_page **pages,
-				       uint32_t max, uint32_t *count)
+static enum vmbus_pin_status pin_range(struct vm *vm, const uint8_t **at, struct io_segment *segments,
+                                       struct vm_page **pages, uint32_t max, uint32_t *count)
 {
 	struct gpa_range range;
 	uint32_t left, off;
@@ -265,9 +262,8 @@ static enum vmbus_pin_status pin_range(struct vm *vm, const uint8_t **at,
 			return VMBUS_PIN_TOO_MANY;
 		}
 		memcpy(&frame, *at, sizeof(frame));
-		pages[*count] = frame >> (64 - PAGE_SHIFT) == 0
-					? vm_page_pin(vm, gpa(frame << PAGE_SHIFT))
-					: NULL;
+		pages[*count] =
+		        frame >> (64 - PAGE_SHIFT) == 0 ? vm_page_pin(vm, gpa(frame << PAGE_SHIFT)) : NULL;
 		if (pages[*count] == NULL) {
 			return VMBUS_PIN_FAULT;
 		}
@@ -279,10 +275,9 @@ static enum vmbus_pin_status pin_range(struct vm *vm, const uint8_t **at,
 	return VMBUS_PIN_OK;
 }
 
-enum vmbus_pin_status vmbus_packet_pin(struct vmbus_channel *channel,
-				       const struct vmbus_packet *packet,
-				       struct io_segment *segments, struct vm_page **pages,
-				       uint32_t max, uint32_t *count)
+enum vmbus_pin_status vmbus_packet_pin(struct vmbus_channel *channel, const struct vmbus_packet *packet,
+                                       struct io_segment *segments, struct vm_page **pages, uint32_t max,
+                                       uint32_t *count)
 {
 	enum vmbus_pin_status status = VMBUS_PIN_OK;
 	const uint8_t *at = packet->ranges;
@@ -308,7 +303,7 @@ void vmbus_pages_unpin(struct vmbus_channel *channel, struct vm_page *const *pag
 /* ------------------------------------------------------------------ host to guest */
 
 static bool send_parts(struct vmbus_channel *channel, const struct ring_part *parts, uint32_t count,
-		       uint32_t len)
+                       uint32_t len)
 {
 	enum ring_status status;
 	bool signal = false;
@@ -331,19 +326,19 @@ static bool send_parts(struct vmbus_channel *channel, const struct ring_part *pa
 }
 
 static struct vmpacket_descriptor descriptor(uint16_t type, uint32_t head_bytes, uint32_t len,
-					     bool completion_requested, uint64_t transaction_id)
+                                             bool completion_requested, uint64_t transaction_id)
 {
 	return (struct vmpacket_descriptor){
-		.type = type,
-		.offset8 = (uint16_t)(head_bytes / 8),
-		.len8 = (uint16_t)(align_up(head_bytes + len, 8) / 8),
-		.flags = completion_requested ? VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED : 0,
-		.trans_id = transaction_id,
+	        .type = type,
+	        .offset8 = (uint16_t)(head_bytes / 8),
+	        .len8 = (uint16_t)(align_up(head_bytes + len, 8) / 8),
+	        .flags = completion_requested ? VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED : 0,
+	        .trans_id = transaction_id,
 	};
 }
 
 static bool send_simple(struct vmbus_channel *channel, const struct vmpacket_descriptor *d,
-			const void *payload, uint32_t len)
+                        const void *payload, uint32_t len)
 {
 	const struct ring_part parts[] = {{d, sizeof(*d)}, {payload, len}};
 
@@ -351,38 +346,34 @@ static bool send_simple(struct vmbus_channel *channel, const struct vmpacket_des
 }
 
 bool vmbus_channel_send_inband(struct vmbus_channel *channel, uint64_t transaction_id,
-			       bool completion_requested, const void *payload, uint32_t len)
+                               bool completion_requested, const void *payload, uint32_t len)
 {
 	const struct vmpacket_descriptor d =
-		descriptor(VM_PKT_DATA_INBAND, sizeof(d), len, completion_requested, transaction_id);
+	        descriptor(VM_PKT_DATA_INBAND, sizeof(d), len, completion_requested, transaction_id);
 
 	return send_simple(channel, &d, payload, len);
 }
 
 bool vmbus_channel_send_completion(struct vmbus_channel *channel, uint64_t transaction_id,
-				   const void *payload, uint32_t len)
+                                   const void *payload, uint32_t len)
 {
-	const struct vmpacket_descriptor d =
-		descriptor(VM_PKT_COMP, sizeof(d), len, false, transaction_id);
+	const struct vmpacket_descriptor d = descriptor(VM_PKT_COMP, sizeof(d), len, false, transaction_id);
 
 	return send_simple(channel, &d, payload, len);
 }
 
 bool vmbus_channel_send_transfer_pages(struct vmbus_channel *channel, uint64_t transaction_id,
-				       uint16_t pageset_id,
-				       const struct vmtransfer_page_range *ranges,
-				       uint32_t range_count, const void *payload, uint32_t len)
+                                       uint16_t pageset_id, const struct vmtransfer_page_range *ranges,
+                                       uint32_t range_count, const void *payload, uint32_t len)
 {
 	uint32_t ranges_bytes = range_count * (uint32_t)sizeof(ranges[0]);
 	uint32_t head_bytes = (uint32_t)sizeof(struct vmtransfer_page_packet_header) + ranges_bytes;
 	const struct vmtransfer_page_packet_header head = {
-		.d = descriptor(VM_PKT_DATA_USING_XFER_PAGES, head_bytes, len, true,
-				transaction_id),
-		.xfer_pageset_id = pageset_id,
-		.range_cnt = range_count,
+	        .d = descriptor(VM_PKT_DATA_USING_XFER_PAGES, head_bytes, len, true, transaction_id),
+	        .xfer_pageset_id = pageset_id,
+	        .range_cnt = range_count,
 	};
-	const struct ring_part parts[] = {
-		{&head, sizeof(head)}, {ranges, ranges_bytes}, {payload, len}};
+	const struct ring_part parts[] = {{&head, sizeof(head)}, {ranges, ranges_bytes}, {payload, len}};
 
 	return send_parts(channel, parts, ARRAY_COUNT(parts), head_bytes + len);
 }

@@ -62,8 +62,7 @@ struct vmbus_channel_spec {
  * In a constructor only. The offer goes out when the guest asks for offers. From here on the bus calls destroy, also if
  * the guest's creation fails later. NULL: out of quota or no place; then the caller frees its device itself.
  */
-MUST_CHECK struct vmbus_channel *vmbus_channel_add(struct vmbus *bus,
-						   const struct vmbus_channel_spec *spec);
+MUST_CHECK struct vmbus_channel *vmbus_channel_add(struct vmbus *bus, const struct vmbus_channel_spec *spec);
 
 /* An instance that is stable over restarts: the guest's uuid, the @kind and @index in its last bytes. */
 struct vmbus_guid vmbus_instance_id(const struct vmbus *bus, uint8_t kind, uint8_t index);
@@ -108,12 +107,12 @@ enum vmbus_receive {
  * good until the next call. In an operation.
  */
 MUST_CHECK enum vmbus_receive vmbus_channel_receive(struct vmbus_channel *channel,
-						    struct vmbus_packet *packet);
+                                                    struct vmbus_packet *packet);
 
 enum vmbus_pin_status {
 	VMBUS_PIN_OK,
 	VMBUS_PIN_TOO_MANY, /* more than @max pages */
-	VMBUS_PIN_FAULT,    /* a frame is not the guest's RAM */
+	VMBUS_PIN_FAULT, /* a frame is not the guest's RAM */
 };
 
 /*
@@ -121,10 +120,9 @@ enum vmbus_pin_status {
  * is pinned. At most @max of each; each pin is given back by vmbus_pages_unpin(). In an operation.
  */
 MUST_CHECK enum vmbus_pin_status vmbus_packet_pin(struct vmbus_channel *channel,
-						  const struct vmbus_packet *packet,
-						  struct io_segment *segments,
-						  struct vm_page **pages, uint32_t max,
-						  uint32_t *count);
+                                                  const struct vmbus_packet *packet,
+                                                  struct io_segment *segments, struct vm_page **pages,
+                                                  uint32_t max, uint32_t *count);
 /* Any. */
 void vmbus_pages_unpin(struct vmbus_channel *channel, struct vm_page *const *pages, uint32_t count);
 
@@ -136,17 +134,14 @@ void vmbus_pages_unpin(struct vmbus_channel *channel, struct vm_page *const *pag
  * sent. @len at most VMBUS_SEND_BYTES_MAX, all in all.
  */
 MUST_CHECK bool vmbus_channel_send_inband(struct vmbus_channel *channel, uint64_t transaction_id,
-					  bool completion_requested, const void *payload,
-					  uint32_t len);
-MUST_CHECK bool vmbus_channel_send_completion(struct vmbus_channel *channel,
-					      uint64_t transaction_id, const void *payload,
-					      uint32_t len);
+                                          bool completion_requested, const void *payload, uint32_t len);
+MUST_CHECK bool vmbus_channel_send_completion(struct vmbus_channel *channel, uint64_t transaction_id,
+                                              const void *payload, uint32_t len);
 /* Transfer pages: ranges of the buffer agreed on as @pageset_id. A completion is requested. */
-MUST_CHECK bool vmbus_channel_send_transfer_pages(struct vmbus_channel *channel,
-						  uint64_t transaction_id, uint16_t pageset_id,
-						  const struct vmtransfer_page_range *ranges,
-						  uint32_t range_count, const void *payload,
-						  uint32_t len);
+MUST_CHECK bool vmbus_channel_send_transfer_pages(struct vmbus_channel *channel, uint64_t transaction_id,
+                                                  uint16_t pageset_id,
+                                                  const struct vmtransfer_page_range *ranges,
+                                                  uint32_t range_count, const void *payload, uint32_t len);
 
 /* ------------------------------------------------------------------ GPADLs */
 
@@ -163,6 +158,6 @@ uint64_t vmbus_gpadl_bytes(const struct vmbus_gpadl *gpadl);
  * bounds, @len is 0 or more than @max segments are needed. Any, while held.
  */
 uint32_t vmbus_gpadl_segments(const struct vmbus_gpadl *gpadl, uint64_t offset, uint64_t len,
-			      struct io_segment *segments, uint32_t max);
+                              struct io_segment *segments, uint32_t max);
 
 #endif /* VMBUS_CHANNEL_H */

@@ -16,10 +16,10 @@ static bool create_nics(struct vmbus *bus, uint32_t count)
 
 bool devices_create(struct vmbus *bus)
 {
-	static bool (*const components[])(struct vmbus *bus) = {
-		ic_shutdown_create,
-		ic_heartbeat_create,
-		ic_timesync_create,
+	static bool (*const components[])(struct vmbus * bus) = {
+	        ic_shutdown_create,
+	        ic_heartbeat_create,
+	        ic_timesync_create,
 	};
 	const struct vm_config *config = vm_config(vmbus_vm(bus));
 

@@ -35,9 +35,9 @@ struct vmbus_gpadl *gpadl_create(struct vm *vm, uint32_t list_bytes, uint32_t ra
 static bool add_range(struct vmbus_gpadl *gpadl, uint64_t word)
 {
 	struct gpadl_range range = {
-		.first_page = gpadl->page_count,
-		.offset = (uint32_t)(word >> 32),
-		.len_bytes = (uint32_t)word,
+	        .first_page = gpadl->page_count,
+	        .offset = (uint32_t)(word >> 32),
+	        .len_bytes = (uint32_t)word,
 	};
 	uint64_t pages = ((uint64_t)range.offset + range.len_bytes + PAGE_MASK) / PAGE_BYTES;
 
@@ -66,8 +66,7 @@ static bool add_page(struct vm *vm, struct vmbus_gpadl *gpadl, uint64_t raw_fram
 	return true;
 }
 
-enum gpadl_progress gpadl_add(struct vm *vm, struct vmbus_gpadl *gpadl, const uint8_t *words,
-			      uint32_t count)
+enum gpadl_progress gpadl_add(struct vm *vm, struct vmbus_gpadl *gpadl, const uint8_t *words, uint32_t count)
 {
 	for (uint32_t i = 0; i < count && gpadl->words_left != 0; i++) {
 		uint64_t word;
@@ -75,8 +74,7 @@ enum gpadl_progress gpadl_add(struct vm *vm, struct vmbus_gpadl *gpadl, const ui
 
 		memcpy(&word, words + i * 8, sizeof(word));
 		gpadl->words_left--;
-		right = gpadl->pages_left == 0 ? add_range(gpadl, word)
-					       : add_page(vm, gpadl, word);
+		right = gpadl->pages_left == 0 ? add_range(gpadl, word) : add_page(vm, gpadl, word);
 		if (!right) {
 			return GPADL_BAD;
 		}
@@ -84,8 +82,7 @@ enum gpadl_progress gpadl_add(struct vm *vm, struct vmbus_gpadl *gpadl, const ui
 	if (gpadl->words_left != 0) {
 		return GPADL_MORE;
 	}
-	return gpadl->pages_left == 0 && gpadl->range_count == gpadl->range_target ? GPADL_DONE
-										   : GPADL_BAD;
+	return gpadl->pages_left == 0 && gpadl->range_count == gpadl->range_target ? GPADL_DONE : GPADL_BAD;
 }
 
 bool gpadl_release(struct vm *vm, struct vmbus_gpadl *gpadl, uint32_t max)
@@ -119,8 +116,7 @@ uint64_t vmbus_gpadl_bytes(const struct vmbus_gpadl *gpadl)
 
 /* Segments of [@offset, @offset + @len) of one range, in bounds. The count; more than @max: they do not fit. */
 static uint32_t range_segments(const struct vmbus_gpadl *gpadl, const struct gpadl_range *range,
-			       uint64_t offset, uint64_t len, struct io_segment *segments,
-			       uint32_t max)
+                               uint64_t offset, uint64_t len, struct io_segment *segments, uint32_t max)
 {
 	uint64_t at = range->offset + offset;
 	uint32_t count = 0;
@@ -141,7 +137,7 @@ static uint32_t range_segments(const struct vmbus_gpadl *gpadl, const struct gpa
 }
 
 uint32_t vmbus_gpadl_segments(const struct vmbus_gpadl *gpadl, uint64_t offset, uint64_t len,
-			      struct io_segment *segments, uint32_t max)
+                              struct io_segment *segments, uint32_t max)
 {
 	uint32_t count = 0;
 

@@ -13,7 +13,7 @@
 
 struct gpadl_range {
 	uint32_t first_page; /* index into pages */
-	uint32_t offset;     /* below 4096 */
+	uint32_t offset; /* below 4096 */
 	uint32_t len_bytes;
 };
 
@@ -47,8 +47,8 @@ enum gpadl_progress {
 /* @list_bytes and @range_count as in the header. NULL: they cannot be right, or out of quota. */
 MUST_CHECK struct vmbus_gpadl *gpadl_create(struct vm *vm, uint32_t list_bytes, uint32_t range_count);
 /* @count words of 8 bytes from @words (any alignment); those past the end of the list are not looked at. */
-MUST_CHECK enum gpadl_progress gpadl_add(struct vm *vm, struct vmbus_gpadl *gpadl,
-					 const uint8_t *words, uint32_t count);
+MUST_CHECK enum gpadl_progress gpadl_add(struct vm *vm, struct vmbus_gpadl *gpadl, const uint8_t *words,
+                                         uint32_t count);
 /* Unpins up to @max pages. True: all is given back and @gpadl is gone. */
 MUST_CHECK bool gpadl_release(struct vm *vm, struct vmbus_gpadl *gpadl, uint32_t max);
 /* Is it one range of whole pages, as a ring needs? */

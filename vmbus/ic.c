@@ -82,9 +82,8 @@ static void timer_expired(struct vm_timer *timer)
 /* Sends what stands in the message, now or as soon as there is room. */
 static void send_unsent(struct ic *ic)
 {
-	if (ic->unsent_bytes != 0 &&
-	    vmbus_channel_send_inband(ic->channel, ic->transaction_id, false, ic->message,
-				      ic->unsent_bytes)) {
+	if (ic->unsent_bytes != 0 && vmbus_channel_send_inband(ic->channel, ic->transaction_id, false,
+	                                                       ic->message, ic->unsent_bytes)) {
 		ic->unsent_bytes = 0;
 	}
 }
@@ -95,20 +94,19 @@ static uint8_t *message_body(struct ic *ic)
 }
 
 /* Heads for a body of @bytes, and off with it. */
-static void send_message(struct ic *ic, uint16_t type, uint32_t framework, uint32_t version,
-			 uint32_t bytes)
+static void send_message(struct ic *ic, uint16_t type, uint32_t framework, uint32_t version, uint32_t bytes)
 {
 	const struct vmpipe_proto_header pipe = {
-		.pkt_type = VMBUS_PIPE_DATA,
-		.data_size = (uint32_t)sizeof(struct icmsg_hdr) + bytes,
+	        .pkt_type = VMBUS_PIPE_DATA,
+	        .data_size = (uint32_t)sizeof(struct icmsg_hdr) + bytes,
 	};
 	const struct icmsg_hdr head = {
-		.icverframe = framework,
-		.icmsgtype = type,
-		.icvermsg = version,
-		.icmsgsize = (uint16_t)bytes,
-		.ictransaction_id = ++ic->transaction_id,
-		.icflags = ICMSGHDRFLAG_TRANSACTION | ICMSGHDRFLAG_REQUEST,
+	        .icverframe = framework,
+	        .icmsgtype = type,
+	        .icvermsg = version,
+	        .icmsgsize = (uint16_t)bytes,
+	        .ictransaction_id = ++ic->transaction_id,
+	        .icflags = ICMSGHDRFLAG_TRANSACTION | ICMSGHDRFLAG_REQUEST,
 	};
 
 	memcpy(ic->message, &pipe, sizeof(pipe));
@@ -122,8 +120,8 @@ static void send_message(struct ic *ic, uint16_t type, uint32_t framework, uint3
 static void send_negotiation(struct ic *ic)
 {
 	const struct icmsg_negotiate negotiate = {
-		.icframe_vercnt = ARRAY_COUNT(frameworks),
-		.icmsg_vercnt = (uint16_t)ic->kind->version_count,
+	        .icframe_vercnt = ARRAY_COUNT(frameworks),
+	        .icmsg_vercnt = (uint16_t)ic->kind->version_count,
 	};
 	uint8_t *body = message_body(ic);
 	uint32_t own_bytes = ic->kind->version_count * 4;
@@ -133,7 +131,7 @@ static void send_negotiation(struct ic *ic)
 	memcpy(body + sizeof(negotiate) + sizeof(frameworks), ic->kind->versions, own_bytes);
 	set_state(ic, IC_NEGOTIATING);
 	send_message(ic, ICMSGTYPE_NEGOTIATE, frameworks[0], IC_VERSION(1, 0),
-		     (uint32_t)(sizeof(negotiate) + sizeof(frameworks)) + own_bytes);
+	             (uint32_t)(sizeof(negotiate) + sizeof(frameworks)) + own_bytes);
 }
 
 static void send_next(struct ic *ic)
@@ -167,8 +165,8 @@ static void take_negotiation(struct ic *ic, const uint8_t *body, uint32_t bytes)
 		memcpy(&negotiate, body, sizeof(negotiate));
 		memcpy(chosen, body + sizeof(negotiate), sizeof(chosen));
 		right = negotiate.icframe_vercnt == 1 && negotiate.icmsg_vercnt == 1 &&
-			has_version(frameworks, ARRAY_COUNT(frameworks), chosen[0]) &&
-			has_version(ic->kind->versions, ic->kind->version_count, chosen[1]);
+		        has_version(frameworks, ARRAY_COUNT(frameworks), chosen[0]) &&
+		        has_version(ic->kind->versions, ic->kind->version_count, chosen[1]);
 	}
 	if (!right) {
 		vm_log(ic->vm, "vmbus: %s: the guest takes none of our versions", ic->kind->name);
@@ -184,13 +182,11 @@ static void take_negotiation(struct ic *ic, const uint8_t *body, uint32_t bytes)
 }
 
 /* @head and @body are our copy; @bytes of body. What does not answer our last message is dropped. */
-static void take_answer(struct ic *ic, const struct icmsg_hdr *head, const uint8_t *body,
-			uint32_t bytes)
+static void take_answer(struct ic *ic, const struct icmsg_hdr *head, const uint8_t *body, uint32_t bytes)
 {
 	enum ic_state state = get_state(ic);
 
-	if (!ic->waiting || ic->unsent_bytes != 0 ||
-	    head->ictransaction_id != ic->transaction_id ||
+	if (!ic->waiting || ic->unsent_bytes != 0 || head->ictransaction_id != ic->transaction_id ||
 	    (head->icflags & ICMSGHDRFLAG_RESPONSE) == 0) {
 		return;
 	}
@@ -198,7 +194,7 @@ static void take_answer(struct ic *ic, const struct icmsg_hdr *head, const uint8
 		ic->waiting = false;
 		take_negotiation(ic, body, bytes);
 	} else if (state == IC_READY && head->icmsgtype == ic->kind->message_type &&
-		   bytes >= ic->body_bytes) {
+	           bytes >= ic->body_bytes) {
 		ic->waiting = false;
 		ic->kind->answered(ic, body, head->status);
 	}
@@ -210,8 +206,7 @@ static bool take_packet(struct ic *ic, const struct vmbus_packet *packet)
 	struct vmpipe_proto_header pipe;
 	struct icmsg_hdr head;
 
-	if (packet->type != VM_PKT_DATA_INBAND ||
-	    packet->payload_bytes < sizeof(pipe) + sizeof(head)) {
+	if (packet->type != VM_PKT_DATA_INBAND || packet->payload_bytes < sizeof(pipe) + sizeof(head)) {
 		return false;
 	}
 	memcpy(&pipe, packet->payload, sizeof(pipe));
@@ -221,7 +216,7 @@ static bool take_packet(struct ic *ic, const struct vmbus_packet *packet)
 		return false;
 	}
 	take_answer(ic, &head, packet->payload + sizeof(pipe) + sizeof(head),
-		    pipe.data_size - (uint32_t)sizeof(head));
+	            pipe.data_size - (uint32_t)sizeof(head));
 	return true;
 }
 
@@ -283,22 +278,22 @@ static void ic_destroy(void *device)
 }
 
 static const struct vmbus_channel_ops ic_ops = {
-	.open = ic_open,
-	.step = ic_step,
-	.close = ic_close,
-	.destroy = ic_destroy,
+        .open = ic_open,
+        .step = ic_step,
+        .close = ic_close,
+        .destroy = ic_destroy,
 };
 
-bool ic_create(struct vmbus *bus, struct ic *ic, const struct ic_kind *kind,
-	       struct vmbus_guid class_id, struct vmbus_guid instance_id)
+bool ic_create(struct vmbus *bus, struct ic *ic, const struct ic_kind *kind, struct vmbus_guid class_id,
+               struct vmbus_guid instance_id)
 {
 	const struct vmbus_channel_spec spec = {
-		.name = kind->name,
-		.class_id = class_id,
-		.instance_id = instance_id,
-		.pipe_mode = true,
-		.ops = &ic_ops,
-		.device = ic,
+	        .name = kind->name,
+	        .class_id = class_id,
+	        .instance_id = instance_id,
+	        .pipe_mode = true,
+	        .ops = &ic_ops,
+	        .device = ic,
 	};
 
 	ic->vm = vmbus_vm(bus);

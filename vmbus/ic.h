@@ -35,7 +35,7 @@ struct ic_kind {
 
 enum ic_state {
 	IC_CLOSED,
-	IC_NEGOTIATE,   /* to be sent */
+	IC_NEGOTIATE, /* to be sent */
 	IC_NEGOTIATING, /* to be answered */
 	IC_READY,
 	IC_REFUSED, /* the guest's driver knows none of our versions */
@@ -48,12 +48,12 @@ struct ic {
 
 	/* the channel's work */
 	uint32_t framework, version; /* agreed on: IC_VERSION */
-	bool waiting;                /* for an answer */
+	bool waiting; /* for an answer */
 	uint8_t transaction_id;
 	uint32_t body_bytes;
 	uint32_t unsent_bytes; /* of message: no room in the ring yet */
 	uint8_t message[sizeof(struct vmpipe_proto_header) + sizeof(struct icmsg_hdr) +
-			IC_BODY_BYTES_MAX] ALIGNED(8);
+	                IC_BODY_BYTES_MAX] ALIGNED(8);
 
 	struct spinlock lock; /* RANK_DEVICE */
 	enum ic_state state;
@@ -65,7 +65,7 @@ struct ic {
  * Adds @ic (the start of what vm_alloc() gave) to the bus; the bus frees it. False: out of quota, and @ic is freed.
  */
 MUST_CHECK bool ic_create(struct vmbus *bus, struct ic *ic, const struct ic_kind *kind,
-			  struct vmbus_guid class_id, struct vmbus_guid instance_id);
+                          struct vmbus_guid class_id, struct vmbus_guid instance_id);
 
 /* Has the timer expired since the last call? */
 bool ic_take_due(struct ic *ic);

@@ -37,13 +37,13 @@ static void heartbeat_answered(struct ic *ic, const uint8_t *body, uint32_t stat
 static const uint32_t versions[] = {IC_VERSION(1, 0), IC_VERSION(3, 0)};
 
 static const struct ic_kind kind = {
-	.name = "heartbeat",
-	.message_type = ICMSGTYPE_HEARTBEAT,
-	.versions = versions,
-	.version_count = ARRAY_COUNT(versions),
-	.period_ns = PERIOD_NS,
-	.build = heartbeat_build,
-	.answered = heartbeat_answered,
+        .name = "heartbeat",
+        .message_type = ICMSGTYPE_HEARTBEAT,
+        .versions = versions,
+        .version_count = ARRAY_COUNT(versions),
+        .period_ns = PERIOD_NS,
+        .build = heartbeat_build,
+        .answered = heartbeat_answered,
 };
 
 bool ic_heartbeat_create(struct vmbus *bus)
@@ -52,5 +52,5 @@ bool ic_heartbeat_create(struct vmbus *bus)
 
 	return heartbeat != NULL &&
 	       ic_create(bus, &heartbeat->ic, &kind, (struct vmbus_guid)VMBUS_CLASS_HEARTBEAT,
-			 vmbus_instance_id(bus, VMBUS_KIND_IC, ICMSGTYPE_HEARTBEAT));
+	                 vmbus_instance_id(bus, VMBUS_KIND_IC, ICMSGTYPE_HEARTBEAT));
 }

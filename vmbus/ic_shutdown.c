@@ -7,7 +7,7 @@
 #define NO_REQUEST 0xFFFFFFFFu
 
 struct shutdown {
-	struct ic ic;     /* first */
+	struct ic ic; /* first */
 	uint32_t request; /* atomic: enum lifecycle_request, or NO_REQUEST */
 };
 
@@ -25,7 +25,7 @@ static bool shutdown_ask(void *face, enum lifecycle_request request)
 }
 
 static const struct lifecycle_face_ops face_ops = {
-	.ask = shutdown_ask,
+        .ask = shutdown_ask,
 };
 
 /* What was asked of an earlier driver is not for this one. */
@@ -76,18 +76,17 @@ static void shutdown_detach(struct ic *ic)
 	}
 }
 
-static const uint32_t versions[] = {IC_VERSION(1, 0), IC_VERSION(3, 0), IC_VERSION(3, 1),
-				    IC_VERSION(3, 2)};
+static const uint32_t versions[] = {IC_VERSION(1, 0), IC_VERSION(3, 0), IC_VERSION(3, 1), IC_VERSION(3, 2)};
 
 static const struct ic_kind kind = {
-	.name = "shutdown",
-	.message_type = ICMSGTYPE_SHUTDOWN,
-	.versions = versions,
-	.version_count = ARRAY_COUNT(versions),
-	.begin = shutdown_begin,
-	.build = shutdown_build,
-	.answered = shutdown_answered,
-	.detach = shutdown_detach,
+        .name = "shutdown",
+        .message_type = ICMSGTYPE_SHUTDOWN,
+        .versions = versions,
+        .version_count = ARRAY_COUNT(versions),
+        .begin = shutdown_begin,
+        .build = shutdown_build,
+        .answered = shutdown_answered,
+        .detach = shutdown_detach,
 };
 
 bool ic_shutdown_create(struct vmbus *bus)
@@ -100,7 +99,7 @@ bool ic_shutdown_create(struct vmbus *bus)
 	}
 	shutdown->request = NO_REQUEST;
 	if (!ic_create(bus, &shutdown->ic, &kind, (struct vmbus_guid)VMBUS_CLASS_SHUTDOWN,
-		       (struct vmbus_guid)VMBUS_INSTANCE_SHUTDOWN)) {
+	               (struct vmbus_guid)VMBUS_INSTANCE_SHUTDOWN)) {
 		return false;
 	}
 	return lifecycle == NULL || lifecycle_attach(lifecycle, &face_ops, shutdown);

@@ -11,7 +11,7 @@
 
 struct timesync {
 	struct ic ic; /* first */
-	bool synced;  /* the message that sets the time is sent */
+	bool synced; /* the message that sets the time is sent */
 };
 
 /* 100 ns since 1601. */
@@ -23,10 +23,10 @@ static uint64_t wall_time(const struct vm *vm)
 static uint32_t build_with_reference(const struct ic *ic, uint8_t flags, uint8_t *body)
 {
 	const struct ictimesync_ref_data data = {
-		.parenttime = wall_time(ic->vm),
-		.vmreferencetime = synic_reference_time(ic->vm),
-		.flags = flags,
-		.stratum = 1,
+	        .parenttime = wall_time(ic->vm),
+	        .vmreferencetime = synic_reference_time(ic->vm),
+	        .flags = flags,
+	        .stratum = 1,
 	};
 
 	memcpy(body, &data, sizeof(data));
@@ -68,14 +68,14 @@ static void timesync_answered(struct ic *ic, const uint8_t *body, uint32_t statu
 static const uint32_t versions[] = {IC_VERSION(1, 0), IC_VERSION(3, 0), IC_VERSION(4, 0)};
 
 static const struct ic_kind kind = {
-	.name = "timesync",
-	.message_type = ICMSGTYPE_TIMESYNC,
-	.versions = versions,
-	.version_count = ARRAY_COUNT(versions),
-	.period_ns = PERIOD_NS,
-	.begin = timesync_begin,
-	.build = timesync_build,
-	.answered = timesync_answered,
+        .name = "timesync",
+        .message_type = ICMSGTYPE_TIMESYNC,
+        .versions = versions,
+        .version_count = ARRAY_COUNT(versions),
+        .period_ns = PERIOD_NS,
+        .begin = timesync_begin,
+        .build = timesync_build,
+        .answered = timesync_answered,
 };
 
 bool ic_timesync_create(struct vmbus *bus)
@@ -84,5 +84,5 @@ bool ic_timesync_create(struct vmbus *bus)
 
 	return timesync != NULL &&
 	       ic_create(bus, &timesync->ic, &kind, (struct vmbus_guid)VMBUS_CLASS_TIMESYNC,
-			 (struct vmbus_guid)VMBUS_INSTANCE_TIMESYNC);
+	                 (struct vmbus_guid)VMBUS_INSTANCE_TIMESYNC);
 }

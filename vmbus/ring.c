@@ -24,15 +24,14 @@ static uint32_t ring_advance(const struct ring *ring, uint32_t index, uint32_t b
 	return (uint32_t)(sum >= ring->data_bytes ? sum - ring->data_bytes : sum);
 }
 
-static bool ring_open(struct ring *ring, struct vm_page *const *pages, uint32_t page_count,
-		      size_t own_at)
+static bool ring_open(struct ring *ring, struct vm_page *const *pages, uint32_t page_count, size_t own_at)
 {
 	uint32_t raw_write, raw_read;
 
 	*ring = (struct ring){
-		.control = pages[0],
-		.data = pages + 1,
-		.data_bytes = (page_count - 1) * PAGE_BYTES,
+	        .control = pages[0],
+	        .data = pages + 1,
+	        .data_bytes = (page_count - 1) * PAGE_BYTES,
 	};
 	raw_write = vm_page_load32(ring->control, VMBUS_RING_WRITE_INDEX);
 	raw_read = vm_page_load32(ring->control, VMBUS_RING_READ_INDEX);
@@ -55,7 +54,7 @@ bool ring_open_sender(struct ring *ring, struct vm_page *const *pages, uint32_t 
 	}
 	raw_features = vm_page_load32(ring->control, VMBUS_RING_FEATURE_BITS);
 	vm_page_store32(ring->control, VMBUS_RING_FEATURE_BITS,
-			raw_features | VMBUS_RING_FEAT_PENDING_SEND_SZ);
+	                raw_features | VMBUS_RING_FEAT_PENDING_SEND_SZ);
 	return true;
 }
 
@@ -76,8 +75,7 @@ static void ring_copy_out(const struct ring *ring, uint32_t index, void *to, uin
 }
 
 /* The same inwards; returns the index behind. */
-static uint32_t ring_copy_in(const struct ring *ring, uint32_t index, const void *from,
-			     uint32_t len)
+static uint32_t ring_copy_in(const struct ring *ring, uint32_t index, const void *from, uint32_t len)
 {
 	const uint8_t *at = from;
 
@@ -145,8 +143,8 @@ bool ring_publish(struct ring *ring)
 	vm_page_store32(ring->control, VMBUS_RING_READ_INDEX, ring->own);
 	vm_page_barrier();
 	raw_pending = vm_page_load32(ring->control, VMBUS_RING_PENDING_SEND_SZ);
-	if (raw_pending == 0 || (vm_page_load32(ring->control, VMBUS_RING_FEATURE_BITS) &
-				 VMBUS_RING_FEAT_PENDING_SEND_SZ) == 0) {
+	if (raw_pending == 0 ||
+	    (vm_page_load32(ring->control, VMBUS_RING_FEATURE_BITS) & VMBUS_RING_FEAT_PENDING_SEND_SZ) == 0) {
 		return false;
 	}
 	raw_write = vm_page_load32(ring->control, VMBUS_RING_WRITE_INDEX);
@@ -201,8 +199,8 @@ static enum ring_status ring_wait_room(struct ring *ring, uint32_t need)
 	return status;
 }
 
-enum ring_status ring_send(struct ring *ring, const struct ring_part *parts, uint32_t count,
-			   uint32_t len, bool *signal)
+enum ring_status ring_send(struct ring *ring, const struct ring_part *parts, uint32_t count, uint32_t len,
+                           bool *signal)
 {
 	static const uint8_t zeros[8];
 	uint32_t padding = (uint32_t)align_up(len, 8) - len;
@@ -224,6 +222,6 @@ enum ring_status ring_send(struct ring *ring, const struct ring_part *parts, uin
 	vm_page_store32(ring->control, VMBUS_RING_WRITE_INDEX, ring->own);
 	vm_page_barrier();
 	*signal = vm_page_load32(ring->control, VMBUS_RING_INTERRUPT_MASK) == 0 &&
-		  vm_page_load32(ring->control, VMBUS_RING_READ_INDEX) == start;
+	          vm_page_load32(ring->control, VMBUS_RING_READ_INDEX) == start;
 	return RING_OK;
 }

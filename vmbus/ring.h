@@ -14,9 +14,9 @@ struct ring {
 	struct vm_page *control;
 	struct vm_page *const *data;
 	uint32_t data_bytes;
-	uint32_t own;       /* the index that we move: read of a ring received from, write of one sent on */
+	uint32_t own; /* the index that we move: read of a ring received from, write of one sent on */
 	uint32_t published; /* of @own: what the guest has been shown */
-	bool waiting;       /* sent on: pending send size is set */
+	bool waiting; /* sent on: pending send size is set */
 };
 
 enum ring_status {
@@ -35,10 +35,8 @@ struct ring_part {
  * The @page_count (2 or more) pages at @pages, which stay pinned as long as the ring is used. Goes on where the control
  * page stands. False: its indexes are out of bounds. ring_open_sender() tells the guest that we use pending send size.
  */
-MUST_CHECK bool ring_open_receiver(struct ring *ring, struct vm_page *const *pages,
-				   uint32_t page_count);
-MUST_CHECK bool ring_open_sender(struct ring *ring, struct vm_page *const *pages,
-				 uint32_t page_count);
+MUST_CHECK bool ring_open_receiver(struct ring *ring, struct vm_page *const *pages, uint32_t page_count);
+MUST_CHECK bool ring_open_sender(struct ring *ring, struct vm_page *const *pages, uint32_t page_count);
 
 /*
  * Copies the next packet, descriptor and payload without trailer, to @to (8-byte aligned, @room bytes, 16 or more).
@@ -56,7 +54,7 @@ bool ring_has_packet(const struct ring *ring);
  * Puts the @count parts (together @len bytes, descriptor first) as one packet. RING_OK: @signal says whether the guest waits
  * for it. RING_FULL: nothing is written but the room that we wait for; the guest signals when it is there.
  */
-MUST_CHECK enum ring_status ring_send(struct ring *ring, const struct ring_part *parts,
-				      uint32_t count, uint32_t len, bool *signal);
+MUST_CHECK enum ring_status ring_send(struct ring *ring, const struct ring_part *parts, uint32_t count,
+                                      uint32_t len, bool *signal);
 
 #endif /* VMBUS_RING_H */

@@ -85,8 +85,7 @@ static void answer(struct scsi_command *command, uint32_t bytes, uint32_t alloca
 	command->transfer_bytes = bytes < command->buffer_bytes ? bytes : command->buffer_bytes;
 }
 
-static const struct scsi_disk *find_disk(const struct scsi_bus *bus,
-					 const struct scsi_command *command)
+static const struct scsi_disk *find_disk(const struct scsi_bus *bus, const struct scsi_command *command)
 {
 	if (command->path != 0 || command->target != 0 || command->lun >= bus->disk_count) {
 		return NULL;
@@ -103,7 +102,7 @@ static bool is_read_only(const struct scsi_disk *disk)
 
 /* Are @count sectors at @sector on the disk? Else the command has failed. */
 static bool check_range(const struct scsi_disk *disk, struct scsi_command *command, uint64_t sector,
-			uint32_t count)
+                        uint32_t count)
 {
 	uint64_t size = block_sector_count(disk->block);
 
@@ -114,8 +113,8 @@ static bool check_range(const struct scsi_disk *disk, struct scsi_command *comma
 	return true;
 }
 
-static void transfer(const struct scsi_bus *bus, struct scsi_command *command,
-		     enum scsi_action action, uint64_t sector, uint32_t count)
+static void transfer(const struct scsi_bus *bus, struct scsi_command *command, enum scsi_action action,
+                     uint64_t sector, uint32_t count)
 {
 	const struct scsi_disk *disk = find_disk(bus, command);
 
@@ -140,13 +139,11 @@ static void transfer(const struct scsi_bus *bus, struct scsi_command *command,
 	command->transfer_bytes = count << SECTOR_SHIFT;
 }
 
-static void transfer_6(const struct scsi_bus *bus, struct scsi_command *command,
-		       enum scsi_action action)
+static void transfer_6(const struct scsi_bus *bus, struct scsi_command *command, enum scsi_action action)
 {
 	uint32_t count = command->cdb[4];
 
-	transfer(bus, command, action, get_be(&command->cdb[1], 3) & 0x1FFFFFu,
-		 count == 0 ? 256 : count);
+	transfer(bus, command, action, get_be(&command->cdb[1], 3) & 0x1FFFFFu, count == 0 ? 256 : count);
 }
 
 /* Address and length of the 10, 12 and 16 byte forms. */
@@ -166,8 +163,7 @@ static uint64_t cdb_sector(const struct scsi_command *command, uint32_t *count)
 	}
 }
 
-static void transfer_long(const struct scsi_bus *bus, struct scsi_command *command,
-			  enum scsi_action action)
+static void transfer_long(const struct scsi_bus *bus, struct scsi_command *command, enum scsi_action action)
 {
 	uint32_t count;
 	uint64_t sector = cdb_sector(command, &count);
@@ -295,8 +291,8 @@ static uint32_t serial_bytes(const char *serial)
 }
 
 /* FNV-1a of what names the disk: its serial number, or the guest and the LUN. */
-static uint64_t identity(const struct scsi_bus *bus, const struct scsi_command *command,
-			 const char *serial, uint64_t seed)
+static uint64_t identity(const struct scsi_bus *bus, const struct scsi_command *command, const char *serial,
+                         uint64_t seed)
 {
 	uint64_t hash = 0xCBF29CE484222325ull ^ seed;
 	uint32_t count = serial_bytes(serial);
@@ -311,8 +307,7 @@ static uint64_t identity(const struct scsi_bus *bus, const struct scsi_command *
 }
 
 /* NAA 6, the OUI that Hyper-V's disks have, 100 bits of identity; then the T10 form with the serial number. */
-static uint32_t vpd_device_id(const struct scsi_bus *bus, struct scsi_command *command,
-			      const char *serial)
+static uint32_t vpd_device_id(const struct scsi_bus *bus, struct scsi_command *command, const char *serial)
 {
 	uint8_t *naa = &command->data[4], *t10 = naa + 20;
 	uint32_t count = serial_bytes(serial);
@@ -333,11 +328,10 @@ static uint32_t vpd_device_id(const struct scsi_bus *bus, struct scsi_command *c
 
 /* The page's length behind its head of 4 bytes; false: no such page. */
 static bool fill_vpd(const struct scsi_bus *bus, struct scsi_command *command, const char *serial,
-		     uint32_t *bytes)
+                     uint32_t *bytes)
 {
-	static const uint8_t supported[] = {SCSI_VPD_SUPPORTED, SCSI_VPD_SERIAL,
-					    SCSI_VPD_DEVICE_ID, SCSI_VPD_BLOCK_LIMITS,
-					    SCSI_VPD_BLOCK_CHARACTERISTICS};
+	static const uint8_t supported[] = {SCSI_VPD_SUPPORTED, SCSI_VPD_SERIAL, SCSI_VPD_DEVICE_ID,
+	                                    SCSI_VPD_BLOCK_LIMITS, SCSI_VPD_BLOCK_CHARACTERISTICS};
 	uint8_t *page = &command->data[4];
 
 	switch (command->cdb[2]) {
@@ -540,5 +534,5 @@ void scsi_decode(const struct scsi_bus *bus, struct scsi_command *command)
 		rows[row].handle(bus, command);
 	}
 	command->refused = command->scsi_status != SAM_STAT_GOOD ||
-			   (row < ARRAY_COUNT(rows) && rows[row].status == REFUSED);
+	                   (row < ARRAY_COUNT(rows) && rows[row].status == REFUSED);
 }

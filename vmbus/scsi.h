@@ -26,8 +26,8 @@ struct scsi_bus {
 };
 
 enum scsi_action {
-	SCSI_DONE,  /* the statuses, sense and data are the answer */
-	SCSI_READ,  /* read transfer_bytes at sector, then scsi_finish_io() */
+	SCSI_DONE, /* the statuses, sense and data are the answer */
+	SCSI_READ, /* read transfer_bytes at sector, then scsi_finish_io() */
 	SCSI_WRITE, /* write; if fua then flush; then scsi_finish_io() */
 	SCSI_FLUSH,
 };

@@ -42,7 +42,7 @@ struct storvsp_request {
 	struct block_request io;
 	enum block_status io_status;
 	bool flushing; /* a write with FUA, after the write */
-	bool filled;   /* bounced: the data are in the bounce buffer */
+	bool filled; /* bounced: the data are in the bounce buffer */
 	uint32_t page_count;
 	struct vm_page *pages[PAGES_MAX];
 	struct io_segment segments[PAGES_MAX];
@@ -56,10 +56,10 @@ struct storvsp {
 
 	/* the channel's work */
 	enum storvsp_state state;
-	uint32_t step_bytes;  /* left of this step's share */
-	bool again;           /* the share did not suffice */
-	uint32_t io_count;    /* requests at the disk, or done and not seen yet */
-	struct storvsp_request *held;       /* decoded, not yet at the disk */
+	uint32_t step_bytes; /* left of this step's share */
+	bool again; /* the share did not suffice */
+	uint32_t io_count; /* requests at the disk, or done and not seen yet */
+	struct storvsp_request *held; /* decoded, not yet at the disk */
 	struct storvsp_request *bounce_user;
 	struct list_node free;
 	struct list_node replies; /* in the order in which they go out */
@@ -72,7 +72,7 @@ struct storvsp {
 
 /* True: the reply can go out; else the request is held. */
 typedef bool storvsp_handler(struct storvsp *dev, struct storvsp_request *request,
-			     const struct vmbus_packet *packet);
+                             const struct vmbus_packet *packet);
 
 #define SPEC_ROW(number, name, status, handler, clause) static storvsp_handler handler;
 #include "specs/storvsp.def"
@@ -129,11 +129,11 @@ static bool send_replies(struct storvsp *dev)
 {
 	while (!list_is_empty(&dev->replies)) {
 		struct storvsp_request *request =
-			CONTAINER_OF(dev->replies.next, struct storvsp_request, node);
+		        CONTAINER_OF(dev->replies.next, struct storvsp_request, node);
 
 		if (request->wants_reply &&
-		    !vmbus_channel_send_completion(dev->channel, request->transaction_id,
-						   &request->packet, request->reply_bytes)) {
+		    !vmbus_channel_send_completion(dev->channel, request->transaction_id, &request->packet,
+		                                   request->reply_bytes)) {
 			return false;
 		}
 		list_remove(&request->node);
@@ -147,8 +147,8 @@ static void fill_srb(struct storvsp_request *request)
 {
 	const struct scsi_command *command = &request->command;
 	struct vmscsi_request *srb = &request->packet.u.vm_srb;
-	uint8_t room = srb->sense_info_length < VSTOR_SENSE_BYTES ? srb->sense_info_length
-								  : VSTOR_SENSE_BYTES;
+	uint8_t room =
+	        srb->sense_info_length < VSTOR_SENSE_BYTES ? srb->sense_info_length : VSTOR_SENSE_BYTES;
 
 	request->packet.status = VMBUS_STATUS_SUCCESS;
 	srb->srb_status = command->srb_status;
@@ -177,8 +177,7 @@ static void io_done(struct block_request *io, enum block_status status)
 	spin_unlock(&dev->lock);
 }
 
-static void io_submit(struct storvsp *dev, struct storvsp_request *request,
-		      enum block_operation operation)
+static void io_submit(struct storvsp *dev, struct storvsp_request *request, enum block_operation operation)
 {
 	request->io.operation = operation;
 	request->io.sector = request->command.sector;
@@ -293,7 +292,7 @@ static bool finish(struct storvsp *dev, struct storvsp_request *request)
 			return false;
 		}
 		(void)io_copy_in(request->segments, request->page_count, 0, dev->bounce,
-				 command->transfer_bytes);
+		                 command->transfer_bytes);
 	}
 	dev->io_count--;
 	scsi_finish_io(command, request->io_status);
@@ -334,8 +333,7 @@ static void collect_done(struct storvsp *dev)
 
 /* ------------------------------------------------------------------ operations */
 
-static bool refuse(struct storvsp *dev, struct storvsp_request *request,
-		   const struct vmbus_packet *packet)
+static bool refuse(struct storvsp *dev, struct storvsp_request *request, const struct vmbus_packet *packet)
 {
 	(void)dev;
 	(void)packet;
@@ -356,7 +354,7 @@ static bool advance(struct storvsp *dev, struct storvsp_request *request, enum s
 }
 
 static bool begin_initialization(struct storvsp *dev, struct storvsp_request *request,
-				 const struct vmbus_packet *packet)
+                                 const struct vmbus_packet *packet)
 {
 	(void)packet;
 	(void)advance(dev, request, EXPECT_BEGIN);
@@ -364,7 +362,7 @@ static bool begin_initialization(struct storvsp *dev, struct storvsp_request *re
 }
 
 static bool query_version(struct storvsp *dev, struct storvsp_request *request,
-			  const struct vmbus_packet *packet)
+                          const struct vmbus_packet *packet)
 {
 	uint16_t version = request->packet.u.version.major_minor;
 
@@ -381,28 +379,26 @@ static bool query_version(struct storvsp *dev, struct storvsp_request *request,
 }
 
 static bool query_properties(struct storvsp *dev, struct storvsp_request *request,
-			     const struct vmbus_packet *packet)
+                             const struct vmbus_packet *packet)
 {
 	(void)packet;
 	if (advance(dev, request, EXPECT_PROPERTIES)) {
-		request->packet.u.storage_channel_properties =
-			(struct vmstorage_channel_properties){
-				.max_transfer_bytes = BLOCK_REQUEST_BYTES_MAX,
-			};
+		request->packet.u.storage_channel_properties = (struct vmstorage_channel_properties){
+		        .max_transfer_bytes = BLOCK_REQUEST_BYTES_MAX,
+		};
 	}
 	return true;
 }
 
 static bool end_initialization(struct storvsp *dev, struct storvsp_request *request,
-			       const struct vmbus_packet *packet)
+                               const struct vmbus_packet *packet)
 {
 	(void)packet;
 	(void)advance(dev, request, EXPECT_END);
 	return true;
 }
 
-static bool reset_bus(struct storvsp *dev, struct storvsp_request *request,
-		      const struct vmbus_packet *packet)
+static bool reset_bus(struct storvsp *dev, struct storvsp_request *request, const struct vmbus_packet *packet)
 {
 	(void)packet;
 	request->packet.status = VMBUS_STATUS_INVALID_DEVICE_STATE;
@@ -424,24 +420,23 @@ static void fill_command(struct storvsp_request *request, const struct vmbus_pac
 	command->lun = srb->lun;
 	command->cdb_bytes = srb->cdb_length;
 	memcpy(command->cdb, srb->u.cdb, sizeof(command->cdb));
-	command->buffer_bytes = packet->range_bytes < srb->data_transfer_length
-					? packet->range_bytes
-					: srb->data_transfer_length;
+	command->buffer_bytes = packet->range_bytes < srb->data_transfer_length ? packet->range_bytes
+	                                                                        : srb->data_transfer_length;
 }
 
 static bool execute_srb(struct storvsp *dev, struct storvsp_request *request,
-			const struct vmbus_packet *packet)
+                        const struct vmbus_packet *packet)
 {
 	struct scsi_command *command = &request->command;
 
 	if (dev->state != READY || packet->payload_bytes < sizeof(request->packet)) {
 		request->packet.status = dev->state != READY ? VMBUS_STATUS_INVALID_DEVICE_STATE
-							     : VMBUS_STATUS_INVALID_PARAMETER;
+		                                             : VMBUS_STATUS_INVALID_PARAMETER;
 		return true;
 	}
 	fill_command(request, packet);
 	if (vmbus_packet_pin(dev->channel, packet, request->segments, request->pages, PAGES_MAX,
-			     &request->page_count) != VMBUS_PIN_OK) {
+	                     &request->page_count) != VMBUS_PIN_OK) {
 		request->packet.status = VMBUS_STATUS_SUCCESS;
 		request->packet.u.vm_srb.srb_status = SRB_STATUS_INVALID_REQUEST;
 		request->packet.u.vm_srb.data_transfer_length = 0;
@@ -454,15 +449,13 @@ static bool execute_srb(struct storvsp *dev, struct storvsp_request *request,
 		request->filled = false;
 		return false;
 	}
-	(void)io_copy_in(request->segments, request->page_count, 0, command->data,
-			 command->transfer_bytes);
+	(void)io_copy_in(request->segments, request->page_count, 0, command->data, command->transfer_bytes);
 	fill_srb(request);
 	return true;
 }
 
 /* True: the reply can go out. */
-static bool dispatch(struct storvsp *dev, struct storvsp_request *request,
-		     const struct vmbus_packet *packet)
+static bool dispatch(struct storvsp *dev, struct storvsp_request *request, const struct vmbus_packet *packet)
 {
 	uint32_t row = 0;
 	bool replies;
@@ -475,18 +468,16 @@ static bool dispatch(struct storvsp *dev, struct storvsp_request *request,
 		return refuse(dev, request, packet);
 	}
 	replies = rows[row].handle(dev, request, packet);
-	vm_count(dev->vm, SPEC_STORVSP, row,
-		 replies && request->packet.status != VMBUS_STATUS_SUCCESS);
+	vm_count(dev->vm, SPEC_STORVSP, row, replies && request->packet.status != VMBUS_STATUS_SUCCESS);
 	return replies;
 }
 
 /* False: the channel is broken. */
 static bool take_packet(struct storvsp *dev, struct storvsp_request *request,
-			const struct vmbus_packet *packet)
+                        const struct vmbus_packet *packet)
 {
-	uint32_t bytes = packet->payload_bytes < sizeof(request->packet)
-				 ? packet->payload_bytes
-				 : (uint32_t)sizeof(request->packet);
+	uint32_t bytes = packet->payload_bytes < sizeof(request->packet) ? packet->payload_bytes
+	                                                                 : (uint32_t)sizeof(request->packet);
 
 	if (packet->type == VM_PKT_COMP || bytes < VSTOR_PACKET_BYTES_WIN7) {
 		request_free(dev, request);
@@ -575,8 +566,7 @@ static bool storvsp_close(void *device)
 		request_free(dev, request);
 	}
 	while (!list_is_empty(&dev->replies)) {
-		request_free(dev, CONTAINER_OF(list_take_first(&dev->replies),
-					       struct storvsp_request, node));
+		request_free(dev, CONTAINER_OF(list_take_first(&dev->replies), struct storvsp_request, node));
 	}
 	return dev->io_count == 0;
 }
@@ -596,8 +586,7 @@ static void fill_bus(struct storvsp *dev)
 
 	dev->bus.disk_count = config->disk_count;
 	for (uint32_t i = 0; i < config->disk_count; i++) {
-		dev->bus.disks[i] = (struct scsi_disk){config->disks[i].block,
-						       config->disks[i].read_only};
+		dev->bus.disks[i] = (struct scsi_disk){config->disks[i].block, config->disks[i].read_only};
 	}
 	memcpy(dev->bus.uuid, config->uuid, sizeof(dev->bus.uuid));
 }
@@ -614,10 +603,10 @@ static void fill_pool(struct storvsp *dev)
 }
 
 static const struct vmbus_channel_ops storvsp_ops = {
-	.open = storvsp_open,
-	.step = storvsp_step,
-	.close = storvsp_close,
-	.destroy = storvsp_destroy,
+        .open = storvsp_open,
+        .step = storvsp_step,
+        .close = storvsp_close,
+        .destroy = storvsp_destroy,
 };
 
 bool storvsp_create(struct vmbus *bus)
@@ -625,11 +614,11 @@ bool storvsp_create(struct vmbus *bus)
 	struct vm *vm = vmbus_vm(bus);
 	struct storvsp *dev = vm_alloc(vm, sizeof(*dev));
 	struct vmbus_channel_spec spec = {
-		.name = "storvsp",
-		.class_id = VMBUS_CLASS_SCSI,
-		.instance_id = vmbus_instance_id(bus, VMBUS_KIND_SCSI, 0),
-		.ops = &storvsp_ops,
-		.device = dev,
+	        .name = "storvsp",
+	        .class_id = VMBUS_CLASS_SCSI,
+	        .instance_id = vmbus_instance_id(bus, VMBUS_KIND_SCSI, 0),
+	        .ops = &storvsp_ops,
+	        .device = dev,
 	};
 
 	if (dev == NULL) {

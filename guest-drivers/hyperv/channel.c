@@ -57,8 +57,7 @@ static bool post_gpadl(struct hv_channel *channel, uint32_t id, const struct gue
 	       post_bodies(channel->hv, id, pages + here, count - here);
 }
 
-/* Pages that the host may still have are never used again. */
-static void lose_pages(struct hv_channel *channel, struct guest_page *pages, uint32_t count)
+void hv_pages_lose(struct hv_channel *channel, struct guest_page *pages, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		channel->lost_pages += pages[i].bytes != NULL;
@@ -86,11 +85,12 @@ static bool gpadl_ask(struct hv_channel *channel, const struct guest_page *pages
 	return true;
 }
 
-uint32_t hv_gpadl_create(struct hv_channel *channel, const struct guest_page *pages, uint32_t count)
+uint32_t hv_gpadl_create(struct hv_channel *channel, struct guest_page *pages, uint32_t count)
 {
 	uint32_t id;
 
 	if (!gpadl_ask(channel, pages, count, &id)) {
+		hv_pages_lose(channel, pages, count);
 		return 0;
 	}
 	return id;
@@ -199,7 +199,7 @@ bool hv_channel_open(struct hv_channel *channel, struct hv_guest *hv,
 		return false;
 	}
 	if (!gpadl_ask(channel, channel->pages, 2 * ring_pages, &channel->gpadl)) {
-		lose_pages(channel, channel->pages, 2 * ring_pages);
+		hv_pages_lose(channel, channel->pages, 2 * ring_pages);
 	}
 	channel->open = channel->gpadl != 0 && channel->lost_pages == 0 && post_open(channel);
 	if (!channel->open) {
@@ -234,7 +234,7 @@ bool hv_channel_close(struct hv_channel *channel)
 		gone = post_relid(channel, CHANNELMSG_RELID_RELEASED) && gone;
 	}
 	if (!gone) {
-		lose_pages(channel, channel->pages, 2 * HV_RING_PAGES_MAX);
+		hv_pages_lose(channel, channel->pages, 2 * HV_RING_PAGES_MAX);
 	}
 	place_give(channel);
 	pages_free(channel);

@@ -181,10 +181,15 @@ bool hv_channel_close(struct hv_channel *channel);
 /* Moves its signals to another processor (from 4.1 on; answered from 5.3 on). */
 MUST_CHECK bool hv_channel_modify(struct hv_channel *channel, uint32_t vp);
 
-/* Gives the host @count pages as one range. 0: refused, the pages are ours again. */
-uint32_t hv_gpadl_create(struct hv_channel *channel, const struct guest_page *pages, uint32_t count);
+/*
+ * Gives the host @count pages as one range. 0: refused, the pages are ours again; or not answered,
+ * then they are lost (bytes NULL, counted in lost_pages).
+ */
+uint32_t hv_gpadl_create(struct hv_channel *channel, struct guest_page *pages, uint32_t count);
 /* Takes them back. False: the host did not confirm. */
 MUST_CHECK bool hv_gpadl_end(struct hv_channel *channel, uint32_t gpadl);
+/* Counts pages that the host may still have, so that they are never used again. */
+void hv_pages_lose(struct hv_channel *channel, struct guest_page *pages, uint32_t count);
 
 /* False: no room in the ring now, or the channel is broken or not open. */
 MUST_CHECK bool hv_channel_send(struct hv_channel *channel, uint64_t id, bool wants_completion,

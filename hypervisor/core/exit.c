@@ -98,6 +98,12 @@ static struct msr_env msr_facts(struct vcpu *vcpu)
 	};
 }
 
+/* Asked for most: the local APIC. No policy but its own. */
+static bool is_platform_msr(uint32_t msr)
+{
+	return msr == MSR_APIC_BASE || (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
+}
+
 static bool face_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	return personality.msr_read(vcpu, msr, value) == FACE_MSR_OK;
@@ -110,6 +116,9 @@ static bool msr_fetch(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 
 	if (msr >= FACE_MSR_FIRST && msr <= FACE_MSR_LAST) {
 		return face_read(vcpu, msr, value);
+	}
+	if (is_platform_msr(msr)) {
+		return vlapic_msr_read(board_lapic(&vm->board, vcpu->index), msr, value);
 	}
 	env = msr_facts(vcpu);
 	switch (msr_policy_read(&vcpu->msrs, &env, msr, value)) {
@@ -154,6 +163,9 @@ static bool msr_store(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 	if (msr >= FACE_MSR_FIRST && msr <= FACE_MSR_LAST) {
 		return personality.msr_write(vcpu, msr, value) == FACE_MSR_OK;
+	}
+	if (is_platform_msr(msr)) {
+		return vlapic_msr_write(board_lapic(&vm->board, vcpu->index), msr, value);
 	}
 	env = msr_facts(vcpu);
 	switch (msr_policy_write(&vcpu->msrs, &env, msr, value)) {
@@ -230,27 +242,31 @@ static void exit_hypercall(struct vcpu *vcpu, const struct hvm_exit *exit)
 	}
 }
 
-/* HLT with interrupts off: this vCPU is done for good; with the last one the guest is. */
-static bool all_are_done(struct vm *vm)
+/* HLT with interrupts off, and nothing that could end it: this vCPU is done for good. */
+static bool is_done(const struct vcpu *vcpu)
 {
-	for (uint32_t i = 0; i < vm->config.vcpu_count; i++) {
-		const struct vcpu *vcpu = vm->vcpus[i];
-
-		if (vcpu->life == LIFE_UP &&
-		    (!vcpu->halted || (vcpu->hvm.regs.rflags & RFLAGS_IF) != 0)) {
-			return false;
-		}
-	}
-	return true;
+	return (vcpu->life != LIFE_UP || __atomic_load_n(&vcpu->done, __ATOMIC_SEQ_CST)) &&
+	       (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) &
+		(REQUEST_INIT | REQUEST_SIPI | REQUEST_NMI | REQUEST_UP)) == 0;
 }
 
+/* With the last vCPU the guest is done. Each sets its own mark first and looks at the others' then, so one sees all. */
 static void exit_hlt(struct vcpu *vcpu, const struct hvm_exit *exit)
 {
+	bool all_done = true;
+
 	if (!emulate_step_over(vcpu, exit, INSN_HLT)) {
 		return;
 	}
 	vcpu->halted = true;
-	if ((vcpu->hvm.regs.rflags & RFLAGS_IF) == 0 && !vcpu->nmi_pending && all_are_done(vcpu->vm)) {
+	if ((vcpu->hvm.regs.rflags & RFLAGS_IF) != 0 || vcpu->nmi_pending) {
+		return;
+	}
+	__atomic_store_n(&vcpu->done, true, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < vcpu->vm->config.vcpu_count; i++) {
+		all_done = all_done && is_done(vcpu->vm->vcpus[i]);
+	}
+	if (all_done) {
 		vm_stop(vcpu->vm, VM_STOP_POWEROFF, "all its vCPUs halted");
 	}
 }
@@ -290,9 +306,21 @@ static void exit_bad(struct vcpu *vcpu, const struct hvm_exit *exit)
 							   : "an exit that Janus does not know");
 }
 
+/* What one needs to find out why: the state, and what was injected last. */
 static void exit_shutdown(struct vcpu *vcpu)
 {
-	vm_log(vcpu->vm, "vCPU %u: triple fault at %lx", vcpu->index, (unsigned long)vcpu->hvm.regs.rip);
+	struct hvm_state state;
+	const struct cpu_regs *regs = &vcpu->hvm.regs;
+
+	hvm->state_get(&vcpu->hvm, &state);
+	vm_log(vcpu->vm, "vCPU %u: triple fault at %lx, flags %lx, rsp %lx, cr2 %lx, cr3 %lx, cr4 %lx", vcpu->index,
+	       (unsigned long)regs->rip, (unsigned long)regs->rflags, (unsigned long)regs->gpr[REG_RSP],
+	       (unsigned long)state.cr2, (unsigned long)state.cr3, (unsigned long)state.cr4);
+	vm_log(vcpu->vm, "vCPU %u: idt %lx gdt %lx tr %lx gs %lx, last injected %u vector %u, undelivered %u vector %u",
+	       vcpu->index, (unsigned long)state.idt_base, (unsigned long)state.gdt_base,
+	       (unsigned long)state.segments[HVM_TR].base, (unsigned long)state.segments[HVM_GS].base,
+	       vcpu->last_injected.kind, vcpu->last_injected.vector, vcpu->hvm.inject.kind,
+	       vcpu->hvm.inject.vector);
 	vm_kill(vcpu->vm, "triple fault");
 }
 

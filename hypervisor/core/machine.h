@@ -85,6 +85,8 @@ struct vcpu {
 	struct hvm_paging paging; /* fetched once an exit, when first needed */
 	bool paging_valid;
 	uint8_t sipi_vector;
+	struct hvm_event last_injected; /* for the log */
+	bool done; /* atomic: halted with interrupts off */
 
 	/* any CPU, atomic */
 	uint32_t requests;

@@ -28,6 +28,7 @@ static void clear_registers(struct vcpu *vcpu)
 	vcpu->hvm.cr8 = 0;
 	vcpu->shadow_rip = UINT64_MAX;
 	vcpu->halted = false;
+	__atomic_store_n(&vcpu->done, false, __ATOMIC_SEQ_CST);
 	vcpu->waiting = false;
 	vcpu->nmi_pending = false;
 	vcpu->paging_valid = false;

@@ -241,6 +241,7 @@ static bool sleeps(struct vcpu *vcpu)
 	if (vcpu->nmi_pending || vcpu->hvm.inject.kind != HVM_EVENT_NONE ||
 	    ((vcpu->waiting || interrupts_open(vcpu)) && interrupt_is_pending(vcpu))) {
 		vcpu->halted = false;
+		__atomic_store_n(&vcpu->done, false, __ATOMIC_SEQ_CST);
 		vcpu->waiting = false;
 		vm_timer_disarm(&vcpu->wait_timer);
 		return false;
@@ -359,6 +360,9 @@ static bool enter(struct cpu *cpu, struct vcpu *vcpu, struct hvm_exit *exit)
 		in_time = false;
 		tlb_forget(&vcpu->tlb); /* a flush that the choice asked for has not happened */
 	} else {
+		if (vcpu->hvm.inject.kind != HVM_EVENT_NONE) {
+			vcpu->last_injected = vcpu->hvm.inject;
+		}
 		cpu_note_stretch(cpu);
 		hvm->run(&vcpu->hvm, exit);
 		cpu->closed_since_tsc = tsc_read();

@@ -8,11 +8,11 @@
  */
 #include <stdlib.h>
 
-#define CU_ASSERT_FATAL(condition) \
-	do {                       \
-		if (!(condition)) {  \
-			abort();     \
-		}                    \
+#define CU_ASSERT_FATAL(condition)  \
+	do {                        \
+		if (!(condition)) { \
+			abort();    \
+		}                   \
 	} while (0)
 
 #include "tests/unit/vmbus_guest.h"
@@ -55,8 +55,8 @@ static void initialize(struct guest *guest, struct guest_channel *channel)
 	}
 }
 
-static void fill_rings(struct guest *guest, struct guest_channel *channel, const uint8_t *data,
-		       size_t size, uint8_t flags)
+static void fill_rings(struct guest *guest, struct guest_channel *channel, const uint8_t *data, size_t size,
+                       uint8_t flags)
 {
 	struct hv_ring_buffer *out = guest_ring(guest, channel->out_at);
 	struct hv_ring_buffer *in = guest_ring(guest, channel->in_at);
@@ -72,8 +72,7 @@ static void fill_rings(struct guest *guest, struct guest_channel *channel, const
 	memcpy(host_vm_bytes(guest->vm, channel->out_at + PAGE_BYTES, len), data + 32, len);
 }
 
-static void play(struct guest *guest, struct guest_channel *channel, const uint8_t *data,
-		 size_t size)
+static void play(struct guest *guest, struct guest_channel *channel, const uint8_t *data, size_t size)
 {
 	uint8_t flags = data[0];
 

@@ -7,11 +7,11 @@
  */
 #include <stdlib.h>
 
-#define CU_ASSERT_FATAL(condition) \
-	do {                       \
-		if (!(condition)) {  \
-			abort();     \
-		}                    \
+#define CU_ASSERT_FATAL(condition)  \
+	do {                        \
+		if (!(condition)) { \
+			abort();    \
+		}                   \
 	} while (0)
 
 #include "tests/unit/vmbus_guest.h"
@@ -28,10 +28,10 @@ static void post(const void *message, size_t size)
 static void post_contact(uint8_t choice)
 {
 	struct vmbus_channel_initiate_contact contact = {
-		.header.msgtype = CHANNELMSG_INITIATE_CONTACT,
-		.vmbus_version_requested = (choice & 1) != 0 ? VERSION_WIN10_V5_3 : VERSION_WIN10_V4_1,
-		.msg_sint = 2,
-		.target_vcpu = choice >> 1 & 3,
+	        .header.msgtype = CHANNELMSG_INITIATE_CONTACT,
+	        .vmbus_version_requested = (choice & 1) != 0 ? VERSION_WIN10_V5_3 : VERSION_WIN10_V4_1,
+	        .msg_sint = 2,
+	        .target_vcpu = choice >> 1 & 3,
 	};
 
 	post(&contact, sizeof(contact));
@@ -59,11 +59,11 @@ static void post_gpadl(const uint8_t *bytes)
 static void post_open(const uint8_t *bytes)
 {
 	const struct vmbus_channel_open_channel open = {
-		.header.msgtype = CHANNELMSG_OPENCHANNEL,
-		.child_relid = bytes[0] % 6,
-		.ringbuffer_gpadlhandle = bytes[1] % 4,
-		.downstream_ringbuffer_pageoffset = bytes[2] % 12,
-		.target_vp = bytes[3] % 3,
+	        .header.msgtype = CHANNELMSG_OPENCHANNEL,
+	        .child_relid = bytes[0] % 6,
+	        .ringbuffer_gpadlhandle = bytes[1] % 4,
+	        .downstream_ringbuffer_pageoffset = bytes[2] % 12,
+	        .target_vp = bytes[3] % 3,
 	};
 
 	post(&open, sizeof(open));
@@ -72,7 +72,7 @@ static void post_open(const uint8_t *bytes)
 static void post_ids(uint32_t type, const uint8_t *bytes)
 {
 	const struct vmbus_channel_gpadl_teardown ids = {
-		.header.msgtype = type, .child_relid = bytes[0] % 6, .gpadl = bytes[1] % 4};
+	        .header.msgtype = type, .child_relid = bytes[0] % 6, .gpadl = bytes[1] % 4};
 
 	post(&ids, sizeof(ids));
 }
@@ -157,7 +157,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size % 2 == 0) {
 		CU_ASSERT_FATAL(vmbus_reset(guest->vm));
 		CU_ASSERT_FATAL(host_vm_leaks(guest->vm).pins == 0);
-		CU_ASSERT_FATAL(guest_contact(guest, VERSION_WIN10_V5_3, 1) || true);
+		synic_reset(guest->vm);
+		guest_synic_up(guest);
+		CU_ASSERT_FATAL(guest_contact(guest, VERSION_WIN10_V5_3, 1));
 	}
 	guest_free(guest); /* aborts on a leak */
 	return 0;

@@ -21,9 +21,9 @@ static void connect(void)
 static void test_versions(void)
 {
 	static const uint32_t known[] = {VERSION_WIN10,      VERSION_WIN10_V4_1, VERSION_WIN10_V5,
-					 VERSION_WIN10_V5_1, VERSION_WIN10_V5_2, VERSION_WIN10_V5_3};
+	                                 VERSION_WIN10_V5_1, VERSION_WIN10_V5_2, VERSION_WIN10_V5_3};
 	static const uint32_t unknown[] = {VERSION_WIN8_1, VERSION_WIN8, VERSION_WS2008, 0,
-					   0x60000, UINT32_MAX};
+	                                   0x60000,        UINT32_MAX};
 	struct vmbus_channel_version_response response;
 
 	guest = guest_new();
@@ -36,8 +36,7 @@ static void test_versions(void)
 		CU_ASSERT_TRUE(guest_contact(guest, known[i], i % 2));
 		memcpy(&response, guest->message, sizeof(response));
 		CU_ASSERT_EQUAL(response.connection_state, 0);
-		CU_ASSERT_EQUAL(response.msg_conn_id,
-				known[i] >= VERSION_WIN10_V5 ? 4 : known[i]);
+		CU_ASSERT_EQUAL(response.msg_conn_id, known[i] >= VERSION_WIN10_V5 ? 4 : known[i]);
 	}
 	guest_free(guest);
 }
@@ -45,9 +44,9 @@ static void test_versions(void)
 static void test_wrong_contacts(void)
 {
 	struct vmbus_channel_initiate_contact contact = {
-		.header.msgtype = CHANNELMSG_INITIATE_CONTACT,
-		.vmbus_version_requested = VERSION_WIN10_V5_3,
-		.msg_sint = 2,
+	        .header.msgtype = CHANNELMSG_INITIATE_CONTACT,
+	        .vmbus_version_requested = VERSION_WIN10_V5_3,
+	        .msg_sint = 2,
 	};
 
 	guest = guest_new();
@@ -168,8 +167,7 @@ static void test_open_and_close(void)
 
 	connect();
 	guest_open(guest, &channel, scsi, RINGS, 4);
-	CU_ASSERT_EQUAL(guest_open_with(guest, 1, channel.gpadl, 4, 0),
-			VMBUS_STATUS_INVALID_DEVICE_STATE);
+	CU_ASSERT_EQUAL(guest_open_with(guest, 1, channel.gpadl, 4, 0), VMBUS_STATUS_INVALID_DEVICE_STATE);
 	/* The rings are held as long as the channel is open. */
 	guest_post_teardown(guest, 1, channel.gpadl);
 	CU_ASSERT_EQUAL(guest_receive(guest), 0);
@@ -196,8 +194,7 @@ static void test_wrong_opens(void)
 	CU_ASSERT_EQUAL(guest_open_with(guest, 1, 1, 4, 0), VMBUS_STATUS_INVALID_PARAMETER);
 	CU_ASSERT_EQUAL(guest_open_with(guest, 1, gpadl, 1, 0), VMBUS_STATUS_INVALID_PARAMETER);
 	CU_ASSERT_EQUAL(guest_open_with(guest, 1, gpadl, 7, 0), VMBUS_STATUS_INVALID_PARAMETER);
-	CU_ASSERT_EQUAL(guest_open_with(guest, 1, gpadl, UINT32_MAX, 0),
-			VMBUS_STATUS_INVALID_PARAMETER);
+	CU_ASSERT_EQUAL(guest_open_with(guest, 1, gpadl, UINT32_MAX, 0), VMBUS_STATUS_INVALID_PARAMETER);
 	CU_ASSERT_EQUAL(guest_open_with(guest, 1, gpadl, 4, 2), VMBUS_STATUS_INVALID_PARAMETER);
 	guest_ring(guest, RINGS)->write_index = 12;
 	CU_ASSERT_EQUAL(guest_open_with(guest, 1, gpadl, 4, 0), VMBUS_STATUS_UNSUCCESSFUL);
@@ -242,10 +239,10 @@ static void test_modify(void)
 static void test_not_offered(void)
 {
 	struct vmbus_channel_tl_connect_request connect_request = {
-		.header.msgtype = CHANNELMSG_TL_CONNECT_REQUEST, .guest_endpoint_id.b = {1, 2, 3}};
+	        .header.msgtype = CHANNELMSG_TL_CONNECT_REQUEST, .guest_endpoint_id.b = {1, 2, 3}};
 	struct vmbus_channel_tl_connect_result result;
 	struct vmbus_channel_relid relid = {.header.msgtype = CHANNELMSG_CLOSE_RESERVED_CHANNEL,
-					    .child_relid = 9};
+	                                    .child_relid = 9};
 
 	connect();
 	guest_post(guest, &connect_request, sizeof(connect_request));
@@ -327,10 +324,8 @@ static void send_read(struct guest_channel *channel)
 		CU_ASSERT_EQUAL(packet.status, 0);
 	}
 	packet = (struct vstor_packet){.operation = 3};
-	packet.u.vm_srb = (struct vmscsi_request){.length = 52,
-						  .cdb_length = 10,
-						  .data_transfer_length = 512,
-						  .u.cdb = {0x28, [8] = 1}};
+	packet.u.vm_srb = (struct vmscsi_request){
+	        .length = 52, .cdb_length = 10, .data_transfer_length = 512, .u.cdb = {0x28, [8] = 1}};
 	guest_send_gpa(guest, channel, 2, 0x300000, 512, &packet, sizeof(packet));
 }
 
@@ -382,9 +377,9 @@ static void test_reset(void)
 static void test_reset_while_opening(void)
 {
 	const struct vmbus_channel_open_channel open = {.header.msgtype = CHANNELMSG_OPENCHANNEL,
-							.child_relid = 1,
-							.ringbuffer_gpadlhandle = 0xE1E10,
-							.downstream_ringbuffer_pageoffset = 4};
+	                                                .child_relid = 1,
+	                                                .ringbuffer_gpadlhandle = 0xE1E10,
+	                                                .downstream_ringbuffer_pageoffset = 4};
 
 	connect();
 	(void)guest_post_gpadl(guest, 1, RINGS, 8);
@@ -460,15 +455,15 @@ static void test_corrupt_packets(void)
 	connect();
 	for (size_t i = 0; i < ARRAY_COUNT(types) + 5; i++) {
 		const struct vmpacket_descriptor d = {
-			.type = types[i % ARRAY_COUNT(types)], .offset8 = 2, .len8 = 10};
+		        .type = types[i % ARRAY_COUNT(types)], .offset8 = 2, .len8 = 10};
 		size_t n = i - ARRAY_COUNT(types);
 
 		guest_open(guest, &channel, scsi, RINGS, 4);
 		if (i < ARRAY_COUNT(types)) {
 			guest_send(guest, &channel, &d, 16, payload, 64);
 		} else {
-			gpa_packet.h.d.offset8 = n == 0 ? 2 : 5;   /* the head is cut */
-			gpa_packet.h.range_cnt = n == 1 ? 2 : 1;   /* a range is missing */
+			gpa_packet.h.d.offset8 = n == 0 ? 2 : 5; /* the head is cut */
+			gpa_packet.h.range_cnt = n == 1 ? 2 : 1; /* a range is missing */
 			gpa_packet.range.byte_count = n == 2 ? 0 : n == 3 ? 4097 : 4096;
 			gpa_packet.range.byte_offset = n == 4 ? 4096 : 0;
 			guest_send(guest, &channel, &gpa_packet, 40, NULL, 0);
@@ -482,11 +477,9 @@ static void test_corrupt_packets(void)
 }
 
 UNIT_MAIN("bus", UNIT_TEST(test_versions), UNIT_TEST(test_wrong_contacts), UNIT_TEST(test_posting),
-	  UNIT_TEST(test_offers), UNIT_TEST(test_offers_with_a_full_synic),
-	  UNIT_TEST(test_messages_lost_without_a_synic), UNIT_TEST(test_open_and_close),
-	  UNIT_TEST(test_wrong_opens), UNIT_TEST(test_modify), UNIT_TEST(test_not_offered),
-	  UNIT_TEST(test_unload), UNIT_TEST(test_new_contact),
-	  UNIT_TEST(test_endings_wait_for_the_disk), UNIT_TEST(test_reset),
-	  UNIT_TEST(test_reset_while_opening), UNIT_TEST(test_create_fails),
-	  UNIT_TEST(test_no_place_for_ports), UNIT_TEST(test_corrupt_ring),
-	  UNIT_TEST(test_corrupt_packets))
+          UNIT_TEST(test_offers), UNIT_TEST(test_offers_with_a_full_synic),
+          UNIT_TEST(test_messages_lost_without_a_synic), UNIT_TEST(test_open_and_close),
+          UNIT_TEST(test_wrong_opens), UNIT_TEST(test_modify), UNIT_TEST(test_not_offered),
+          UNIT_TEST(test_unload), UNIT_TEST(test_new_contact), UNIT_TEST(test_endings_wait_for_the_disk),
+          UNIT_TEST(test_reset), UNIT_TEST(test_reset_while_opening), UNIT_TEST(test_create_fails),
+          UNIT_TEST(test_no_place_for_ports), UNIT_TEST(test_corrupt_ring), UNIT_TEST(test_corrupt_packets))

@@ -79,24 +79,23 @@ static void test_wrong_lists(void)
 		uint32_t words, ranges;
 		uint64_t list[5];
 	} wrong[] = {
-		{2, 1, {0, 1}},                                            /* no bytes */
-		{2, 1, {16ull | 4096ull << 32, 1}},                        /* offset */
-		{2, 1, {8192, 1}},                                         /* a page is missing */
-		{3, 1, {4096, 1, 2}},                                      /* one too many */
-		{2, 1, {4096, 0x100000}},                                  /* not RAM */
-		{2, 1, {4096, UINT64_MAX}},                                /* not an address */
-		{5, 2, {4096, 1, 4096, 2, 4096}},                          /* three ranges */
-		{4, 2, {3 * 4096, 1, 2, 3}},                               /* one range */
-		{2, 1, {0xFFFFFFFF | 0xFFFull << 32, 1}},                  /* long */
+	        {2, 1, {0, 1}}, /* no bytes */
+	        {2, 1, {16ull | 4096ull << 32, 1}}, /* offset */
+	        {2, 1, {8192, 1}}, /* a page is missing */
+	        {3, 1, {4096, 1, 2}}, /* one too many */
+	        {2, 1, {4096, 0x100000}}, /* not RAM */
+	        {2, 1, {4096, UINT64_MAX}}, /* not an address */
+	        {5, 2, {4096, 1, 4096, 2, 4096}}, /* three ranges */
+	        {4, 2, {3 * 4096, 1, 2, 3}}, /* one range */
+	        {2, 1, {0xFFFFFFFF | 0xFFFull << 32, 1}}, /* long */
 	};
 
 	for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
 		struct vmbus_gpadl *gpadl = create(wrong[i].words, wrong[i].ranges);
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(gpadl);
-		CU_ASSERT_EQUAL(gpadl_add(vm, gpadl, (const uint8_t *)wrong[i].list,
-					  wrong[i].words),
-				GPADL_BAD);
+		CU_ASSERT_EQUAL(gpadl_add(vm, gpadl, (const uint8_t *)wrong[i].list, wrong[i].words),
+		                GPADL_BAD);
 		end(gpadl);
 	}
 }
@@ -124,7 +123,7 @@ static void test_release_in_pieces(void)
 	CU_ASSERT_EQUAL(gpadl_add(vm, gpadl, (const uint8_t *)&word, 1), GPADL_MORE);
 	for (uint64_t i = 0; i < 100; i++) {
 		CU_ASSERT_EQUAL(gpadl_add(vm, gpadl, (const uint8_t *)&i, 1),
-				i == 99 ? GPADL_DONE : GPADL_MORE);
+		                i == 99 ? GPADL_DONE : GPADL_MORE);
 	}
 	CU_ASSERT_FALSE(gpadl_release(vm, gpadl, 60));
 	CU_ASSERT_EQUAL(host_vm_leaks(vm).pins, 40);
@@ -169,13 +168,12 @@ static void test_refused_messages(void)
 		struct vmbus_channel_gpadl_header h;
 		uint64_t words[2];
 	} PACKED m = {.h = {.header.msgtype = CHANNELMSG_GPADL_HEADER,
-			    .child_relid = 99,
-			    .gpadl = 5,
-			    .range_buflen = 16,
-			    .rangecount = 1},
-		      .words = {4096, 0x100}};
-	struct vmbus_channel_gpadl_body body = {.header.msgtype = CHANNELMSG_GPADL_BODY,
-						.gpadl = 5};
+	                    .child_relid = 99,
+	                    .gpadl = 5,
+	                    .range_buflen = 16,
+	                    .rangecount = 1},
+	              .words = {4096, 0x100}};
+	struct vmbus_channel_gpadl_body body = {.header.msgtype = CHANNELMSG_GPADL_BODY, .gpadl = 5};
 
 	connect();
 	guest_post(guest, &m, sizeof(m)); /* no such channel */
@@ -185,7 +183,7 @@ static void test_refused_messages(void)
 	guest_post(guest, &m, sizeof(m)); /* not RAM */
 	CU_ASSERT_EQUAL(guest_gpadl_status(guest), VMBUS_STATUS_INVALID_PARAMETER);
 	guest_post(guest, &body, sizeof(body)); /* of none */
-	guest_post(guest, &m, 12);              /* short */
+	guest_post(guest, &m, 12); /* short */
 	guest_post(guest, &body, 12);
 	CU_ASSERT_EQUAL(guest_receive(guest), 0);
 	m.words[1] = 0x100;
@@ -209,10 +207,10 @@ static void test_quota(void)
 		struct vmbus_channel_gpadl_header h;
 		uint64_t words[2];
 	} PACKED m = {.h = {.header.msgtype = CHANNELMSG_GPADL_HEADER,
-			    .child_relid = 1,
-			    .range_buflen = 65528,
-			    .rangecount = 1},
-		      .words = {8190u * 4096u, 0x100}};
+	                    .child_relid = 1,
+	                    .range_buflen = 65528,
+	                    .rangecount = 1},
+	              .words = {8190u * 4096u, 0x100}};
 
 	connect();
 	m.h.gpadl = 1;
@@ -236,7 +234,6 @@ static void test_quota(void)
 	guest_free(guest);
 }
 
-UNIT_MAIN("gpadl", UNIT_TEST(test_one_range), UNIT_TEST(test_two_ranges),
-	  UNIT_TEST(test_wrong_lists), UNIT_TEST(test_wrong_heads),
-	  UNIT_TEST(test_release_in_pieces), UNIT_TEST(test_messages),
-	  UNIT_TEST(test_refused_messages), UNIT_TEST(test_quota))
+UNIT_MAIN("gpadl", UNIT_TEST(test_one_range), UNIT_TEST(test_two_ranges), UNIT_TEST(test_wrong_lists),
+          UNIT_TEST(test_wrong_heads), UNIT_TEST(test_release_in_pieces), UNIT_TEST(test_messages),
+          UNIT_TEST(test_refused_messages), UNIT_TEST(test_quota))

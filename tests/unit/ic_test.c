@@ -159,8 +159,8 @@ static void test_no_version(void)
 		uint32_t framework, version;
 		uint16_t counts;
 	} wrong[] = {{IC_VERSION(3, 0), IC_VERSION(9, 0), 1},
-		     {IC_VERSION(2, 0), IC_VERSION(3, 0), 1},
-		     {IC_VERSION(3, 0), IC_VERSION(3, 0), 0}};
+	             {IC_VERSION(2, 0), IC_VERSION(3, 0), 1},
+	             {IC_VERSION(3, 0), IC_VERSION(3, 0), 0}};
 
 	for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
 		begin((struct vmbus_guid)VMBUS_CLASS_SHUTDOWN);
@@ -314,5 +314,5 @@ static void test_full_ring(void)
 }
 
 UNIT_MAIN("ic", UNIT_TEST(test_heartbeat), UNIT_TEST(test_answers_that_do_not_fit),
-	  UNIT_TEST(test_no_version), UNIT_TEST(test_broken_pipes), UNIT_TEST(test_shutdown),
-	  UNIT_TEST(test_time), UNIT_TEST(test_versions_offered), UNIT_TEST(test_full_ring))
+          UNIT_TEST(test_no_version), UNIT_TEST(test_broken_pipes), UNIT_TEST(test_shutdown),
+          UNIT_TEST(test_time), UNIT_TEST(test_versions_offered), UNIT_TEST(test_full_ring))

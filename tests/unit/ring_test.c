@@ -40,7 +40,7 @@ static enum ring_status send(uint32_t number, uint32_t len, bool *signal)
 {
 	uint8_t payload[4096];
 	const struct vmpacket_descriptor d = {
-		.type = 6, .offset8 = 2, .len8 = (uint16_t)((16 + len + 7) / 8), .trans_id = number};
+	        .type = 6, .offset8 = 2, .len8 = (uint16_t)((16 + len + 7) / 8), .trans_id = number};
 	const struct ring_part parts[] = {{&d, sizeof(d)}, {payload, len}};
 
 	memset(payload, (int)number, sizeof(payload));
@@ -235,6 +235,6 @@ static void test_fetched_once(void)
 	end();
 }
 
-UNIT_MAIN("ring", UNIT_TEST(test_opening), UNIT_TEST(test_many_packets_wrap),
-	  UNIT_TEST(test_trailer), UNIT_TEST(test_signals), UNIT_TEST(test_full),
-	  UNIT_TEST(test_pending_send_size), UNIT_TEST(test_broken), UNIT_TEST(test_fetched_once))
+UNIT_MAIN("ring", UNIT_TEST(test_opening), UNIT_TEST(test_many_packets_wrap), UNIT_TEST(test_trailer),
+          UNIT_TEST(test_signals), UNIT_TEST(test_full), UNIT_TEST(test_pending_send_size),
+          UNIT_TEST(test_broken), UNIT_TEST(test_fetched_once))

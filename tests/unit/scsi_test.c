@@ -40,10 +40,10 @@ static void run_on(uint8_t path, uint8_t lun, const uint8_t *cdb, uint8_t bytes,
 	scsi_decode(&bus, &command);
 }
 
-#define RUN(lun, buffer, ...)                                                      \
-	do {                                                                       \
-		const uint8_t cdb_[] = {__VA_ARGS__};                              \
-		run_on(0, lun, cdb_, sizeof(cdb_), buffer);                        \
+#define RUN(lun, buffer, ...)                               \
+	do {                                                \
+		const uint8_t cdb_[] = {__VA_ARGS__};       \
+		run_on(0, lun, cdb_, sizeof(cdb_), buffer); \
 	} while (0)
 
 static void check_good(enum scsi_action action, uint32_t bytes)
@@ -283,18 +283,18 @@ static void test_endings_of_io(void)
 static void test_all_opcodes(void)
 {
 	for (uint32_t i = 0; i < 65536; i++) {
-		const uint8_t cdb[16] = {(uint8_t)i, (uint8_t)(i >> 8), 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
-					 0xFF, 0xFF};
+		const uint8_t cdb[16] = {(uint8_t)i, (uint8_t)(i >> 8), 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+		                         0xFF};
 
 		run_on(0, 0, cdb, 16, 65536);
 		if (command.action == SCSI_DONE ? command.transfer_bytes > SCSI_DATA_BYTES_MAX
-						: command.transfer_bytes > 65536) {
+		                                : command.transfer_bytes > 65536) {
 			CU_FAIL_FATAL("too long an answer");
 		}
 	}
 }
 
 UNIT_MAIN("scsi", UNIT_TEST(test_reads_and_writes), UNIT_TEST(test_transfers_refused),
-	  UNIT_TEST(test_verify_and_flush), UNIT_TEST(test_inquiry), UNIT_TEST(test_vpd),
-	  UNIT_TEST(test_report_luns), UNIT_TEST(test_capacity), UNIT_TEST(test_mode_sense),
-	  UNIT_TEST(test_endings_of_io), UNIT_TEST(test_all_opcodes))
+          UNIT_TEST(test_verify_and_flush), UNIT_TEST(test_inquiry), UNIT_TEST(test_vpd),
+          UNIT_TEST(test_report_luns), UNIT_TEST(test_capacity), UNIT_TEST(test_mode_sense),
+          UNIT_TEST(test_endings_of_io), UNIT_TEST(test_all_opcodes))

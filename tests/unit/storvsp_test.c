@@ -67,20 +67,18 @@ static void fill_srb(uint8_t lun, uint8_t opcode, uint32_t sector, uint16_t coun
 {
 	packet = (struct vstor_packet){.operation = 3, .flags = 1};
 	packet.u.vm_srb = (struct vmscsi_request){
-		.length = 52,
-		.lun = lun,
-		.cdb_length = 10,
-		.sense_info_length = 20,
-		.data_transfer_length = bytes,
-		.u.cdb = {opcode, 0, (uint8_t)(sector >> 24), (uint8_t)(sector >> 16),
-			  (uint8_t)(sector >> 8), (uint8_t)sector, 0, (uint8_t)(count >> 8),
-			  (uint8_t)count},
+	        .length = 52,
+	        .lun = lun,
+	        .cdb_length = 10,
+	        .sense_info_length = 20,
+	        .data_transfer_length = bytes,
+	        .u.cdb = {opcode, 0, (uint8_t)(sector >> 24), (uint8_t)(sector >> 16), (uint8_t)(sector >> 8),
+	                  (uint8_t)sector, 0, (uint8_t)(count >> 8), (uint8_t)count},
 	};
 }
 
 /* A command with its data at @at. */
-static void send_io(uint64_t id, uint8_t lun, uint8_t opcode, uint32_t sector, uint16_t count,
-		    uint64_t at)
+static void send_io(uint64_t id, uint8_t lun, uint8_t opcode, uint32_t sector, uint16_t count, uint64_t at)
 {
 	fill_srb(lun, opcode, sector, count, count * 512u);
 	guest_send_gpa(guest, &channel, id, at, count * 512u, &packet, sizeof(packet));
@@ -458,7 +456,7 @@ static void test_fetched_once(void)
 static void test_no_reply_unless_asked(void)
 {
 	const struct vmpacket_descriptor d = {
-		.type = VM_PKT_DATA_INBAND, .offset8 = 2, .len8 = 10, .trans_id = 1};
+	        .type = VM_PKT_DATA_INBAND, .offset8 = 2, .len8 = 10, .trans_id = 1};
 
 	begin();
 	fill_srb(0, 0x00, 0, 0, 0);
@@ -470,8 +468,8 @@ static void test_no_reply_unless_asked(void)
 }
 
 UNIT_MAIN("storvsp", UNIT_TEST(test_initialization), UNIT_TEST(test_short_packets),
-	  UNIT_TEST(test_read_and_write), UNIT_TEST(test_unaligned), UNIT_TEST(test_errors),
-	  UNIT_TEST(test_small_answers), UNIT_TEST(test_fua_flushes), UNIT_TEST(test_many_at_once),
-	  UNIT_TEST(test_bounce_is_shared), UNIT_TEST(test_full_ring),
-	  UNIT_TEST(test_close_in_the_middle), UNIT_TEST(test_steps_are_bounded),
-	  UNIT_TEST(test_fetched_once), UNIT_TEST(test_no_reply_unless_asked))
+          UNIT_TEST(test_read_and_write), UNIT_TEST(test_unaligned), UNIT_TEST(test_errors),
+          UNIT_TEST(test_small_answers), UNIT_TEST(test_fua_flushes), UNIT_TEST(test_many_at_once),
+          UNIT_TEST(test_bounce_is_shared), UNIT_TEST(test_full_ring), UNIT_TEST(test_close_in_the_middle),
+          UNIT_TEST(test_steps_are_bounded), UNIT_TEST(test_fetched_once),
+          UNIT_TEST(test_no_reply_unless_asked))

@@ -22,8 +22,8 @@
 #endif
 
 #define GUEST_MEMORY (8u << 20)
-#define GUEST_SIMP(vp) (0x10000ull + (vp) * 0x2000ull)
-#define GUEST_SIEFP(vp) (0x11000ull + (vp) * 0x2000ull)
+#define GUEST_SIMP(vp) (0x10000ull + (vp)*0x2000ull)
+#define GUEST_SIEFP(vp) (0x11000ull + (vp)*0x2000ull)
 #define GUEST_VECTOR 0xF3u
 #define GUEST_DISK_BYTES (1u << 20)
 #define GUEST_VM_ID 0x80ull
@@ -32,7 +32,7 @@ struct guest_channel {
 	struct vmbus_channel_offer_channel offer;
 	uint32_t gpadl;
 	uint64_t out_at, in_at; /* control pages of both rings */
-	uint32_t data_bytes;    /* of each */
+	uint32_t data_bytes; /* of each */
 	uint32_t write, read;
 };
 
@@ -71,7 +71,7 @@ static inline struct guest *guest_new_bare(void)
 {
 	struct guest *guest = calloc(1, sizeof(*guest));
 	struct host_vm_config config = {
-		.vm = {.vcpu_count = 2, .hyperv_face = true, .memory_bytes = GUEST_MEMORY}};
+	        .vm = {.vcpu_count = 2, .hyperv_face = true, .memory_bytes = GUEST_MEMORY}};
 
 	GUEST_MUST(guest != NULL);
 	lifecycle_init(&guest->lifecycle);
@@ -113,10 +113,9 @@ static inline void guest_free(struct guest *guest)
 /* ------------------------------------------------------------------ messages */
 
 static inline uint16_t guest_post_on(struct guest *guest, uint32_t connection, const void *message,
-				     size_t size)
+                                     size_t size)
 {
-	return synic_port_post(vm_vcpu(guest->vm, 0), connection, HVMSG_VMBUS, message,
-			       (uint32_t)size);
+	return synic_port_post(vm_vcpu(guest->vm, 0), connection, HVMSG_VMBUS, message, (uint32_t)size);
 }
 
 static inline void guest_post(struct guest *guest, const void *message, size_t size)
@@ -156,10 +155,10 @@ static inline uint32_t guest_receive(struct guest *guest)
 static inline bool guest_contact(struct guest *guest, uint32_t version, uint32_t vp)
 {
 	struct vmbus_channel_initiate_contact contact = {
-		.header.msgtype = CHANNELMSG_INITIATE_CONTACT,
-		.vmbus_version_requested = version,
-		.target_vcpu = vp,
-		.msg_sint = version >= VERSION_WIN10_V5 ? 2 : 0,
+	        .header.msgtype = CHANNELMSG_INITIATE_CONTACT,
+	        .vmbus_version_requested = version,
+	        .target_vcpu = vp,
+	        .msg_sint = version >= VERSION_WIN10_V5 ? 2 : 0,
 	};
 	struct vmbus_channel_version_response response;
 
@@ -183,8 +182,7 @@ static inline void guest_get_offers(struct guest *guest)
 
 	guest->offer_count = 0;
 	guest_post_simple(guest, CHANNELMSG_REQUESTOFFERS);
-	for (type = guest_receive(guest); type == CHANNELMSG_OFFERCHANNEL;
-	     type = guest_receive(guest)) {
+	for (type = guest_receive(guest); type == CHANNELMSG_OFFERCHANNEL; type = guest_receive(guest)) {
 		GUEST_MUST(guest->message_bytes == 196);
 		memcpy(&guest->offers[guest->offer_count++], guest->message, 196);
 	}
@@ -192,7 +190,7 @@ static inline void guest_get_offers(struct guest *guest)
 }
 
 static inline struct vmbus_channel_offer_channel *guest_find_offer(struct guest *guest,
-								   struct vmbus_guid class_id)
+                                                                   struct vmbus_guid class_id)
 {
 	for (uint32_t i = 0; i < guest->offer_count; i++) {
 		if (memcmp(&guest->offers[i].if_type, &class_id, 16) == 0) {
@@ -205,8 +203,7 @@ static inline struct vmbus_channel_offer_channel *guest_find_offer(struct guest 
 /* ------------------------------------------------------------------ GPADLs */
 
 /* One range of whole pages from @at on, in as many messages as it needs. Answer not read. */
-static inline uint32_t guest_post_gpadl(struct guest *guest, uint32_t relid, uint64_t at,
-					uint32_t pages)
+static inline uint32_t guest_post_gpadl(struct guest *guest, uint32_t relid, uint64_t at, uint32_t pages)
 {
 	struct {
 		struct vmbus_channel_gpadl_header h;
@@ -254,9 +251,9 @@ static inline uint32_t guest_gpadl_status(struct guest *guest)
 static inline void guest_post_teardown(struct guest *guest, uint32_t relid, uint32_t gpadl)
 {
 	const struct vmbus_channel_gpadl_teardown teardown = {
-		.header.msgtype = CHANNELMSG_GPADL_TEARDOWN,
-		.child_relid = relid,
-		.gpadl = gpadl,
+	        .header.msgtype = CHANNELMSG_GPADL_TEARDOWN,
+	        .child_relid = relid,
+	        .gpadl = gpadl,
 	};
 
 	guest_post(guest, &teardown, sizeof(teardown));
@@ -270,16 +267,16 @@ static inline struct hv_ring_buffer *guest_ring(struct guest *guest, uint64_t at
 }
 
 /* The status of OPENCHANNEL_RESULT. */
-static inline uint32_t guest_open_with(struct guest *guest, uint32_t relid, uint32_t gpadl,
-				       uint32_t down, uint32_t vp)
+static inline uint32_t guest_open_with(struct guest *guest, uint32_t relid, uint32_t gpadl, uint32_t down,
+                                       uint32_t vp)
 {
 	const struct vmbus_channel_open_channel open = {
-		.header.msgtype = CHANNELMSG_OPENCHANNEL,
-		.child_relid = relid,
-		.openid = 77,
-		.ringbuffer_gpadlhandle = gpadl,
-		.target_vp = vp,
-		.downstream_ringbuffer_pageoffset = down,
+	        .header.msgtype = CHANNELMSG_OPENCHANNEL,
+	        .child_relid = relid,
+	        .openid = 77,
+	        .ringbuffer_gpadlhandle = gpadl,
+	        .target_vp = vp,
+	        .downstream_ringbuffer_pageoffset = down,
 	};
 	struct vmbus_channel_open_result result;
 
@@ -292,17 +289,17 @@ static inline uint32_t guest_open_with(struct guest *guest, uint32_t relid, uint
 }
 
 /* Opens the channel of class @class_id with two rings of @pages (with the control page) at @at. */
-static inline void guest_open(struct guest *guest, struct guest_channel *channel,
-			      struct vmbus_guid class_id, uint64_t at, uint32_t pages)
+static inline void guest_open(struct guest *guest, struct guest_channel *channel, struct vmbus_guid class_id,
+                              uint64_t at, uint32_t pages)
 {
 	struct vmbus_channel_offer_channel *offer = guest_find_offer(guest, class_id);
 
 	GUEST_MUST(offer != NULL);
 	*channel = (struct guest_channel){
-		.offer = *offer,
-		.out_at = at,
-		.in_at = at + (uint64_t)pages * PAGE_BYTES,
-		.data_bytes = (pages - 1) * PAGE_BYTES,
+	        .offer = *offer,
+	        .out_at = at,
+	        .in_at = at + (uint64_t)pages * PAGE_BYTES,
+	        .data_bytes = (pages - 1) * PAGE_BYTES,
 	};
 	channel->gpadl = guest_post_gpadl(guest, offer->child_relid, at, 2 * pages);
 	GUEST_MUST(guest_gpadl_status(guest) == 0);
@@ -316,7 +313,7 @@ static inline void guest_open(struct guest *guest, struct guest_channel *channel
 static inline void guest_close(struct guest *guest, const struct guest_channel *channel)
 {
 	const struct vmbus_channel_relid close = {.header.msgtype = CHANNELMSG_CLOSECHANNEL,
-						  .child_relid = channel->offer.child_relid};
+	                                          .child_relid = channel->offer.child_relid};
 
 	guest_post(guest, &close, sizeof(close));
 	(void)host_run(guest->vm);
@@ -325,12 +322,11 @@ static inline void guest_close(struct guest *guest, const struct guest_channel *
 static inline void guest_signal(struct guest *guest, const struct guest_channel *channel)
 {
 	GUEST_MUST(synic_port_signal(vm_vcpu(guest->vm, 0), channel->offer.connection_id, 0) ==
-		   HV_STATUS_SUCCESS);
+	           HV_STATUS_SUCCESS);
 }
 
 /* True if the channel's event flag was set on @vp; clears it. */
-static inline bool guest_take_event(struct guest *guest, const struct guest_channel *channel,
-				    uint32_t vp)
+static inline bool guest_take_event(struct guest *guest, const struct guest_channel *channel, uint32_t vp)
 {
 	uint8_t *flags = host_vm_bytes(guest->vm, GUEST_SIEFP(vp) + 2 * 256, 256);
 	uint8_t bit = (uint8_t)(1u << channel->offer.child_relid % 8);
@@ -340,8 +336,8 @@ static inline bool guest_take_event(struct guest *guest, const struct guest_chan
 	return set;
 }
 
-static inline void guest_ring_put(struct guest *guest, struct guest_channel *channel,
-				  const void *bytes, uint32_t len)
+static inline void guest_ring_put(struct guest *guest, struct guest_channel *channel, const void *bytes,
+                                  uint32_t len)
 {
 	uint8_t *data = host_vm_bytes(guest->vm, channel->out_at + PAGE_BYTES, channel->data_bytes);
 
@@ -353,7 +349,7 @@ static inline void guest_ring_put(struct guest *guest, struct guest_channel *cha
 
 /* A packet, head first (with its ranges), padded. Signals, and lets the host work. */
 static inline void guest_send(struct guest *guest, struct guest_channel *channel, const void *head,
-			      uint32_t head_bytes, const void *payload, uint32_t len)
+                              uint32_t head_bytes, const void *payload, uint32_t len)
 {
 	static const uint8_t zeros[8];
 	uint64_t trailer = (uint64_t)channel->write << 32;
@@ -367,15 +363,15 @@ static inline void guest_send(struct guest *guest, struct guest_channel *channel
 	(void)host_run(guest->vm);
 }
 
-static inline void guest_send_inband(struct guest *guest, struct guest_channel *channel,
-				     uint64_t id, const void *payload, uint32_t len)
+static inline void guest_send_inband(struct guest *guest, struct guest_channel *channel, uint64_t id,
+                                     const void *payload, uint32_t len)
 {
 	const struct vmpacket_descriptor d = {
-		.type = VM_PKT_DATA_INBAND,
-		.offset8 = 2,
-		.len8 = (uint16_t)((16 + len + 7) / 8),
-		.flags = VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED,
-		.trans_id = id,
+	        .type = VM_PKT_DATA_INBAND,
+	        .offset8 = 2,
+	        .len8 = (uint16_t)((16 + len + 7) / 8),
+	        .flags = VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED,
+	        .trans_id = id,
 	};
 
 	guest_send(guest, channel, &d, sizeof(d), payload, len);
@@ -383,7 +379,7 @@ static inline void guest_send_inband(struct guest *guest, struct guest_channel *
 
 /* One GPA-direct range from @at on, @bytes long. */
 static inline void guest_send_gpa(struct guest *guest, struct guest_channel *channel, uint64_t id,
-				  uint64_t at, uint32_t bytes, const void *payload, uint32_t len)
+                                  uint64_t at, uint32_t bytes, const void *payload, uint32_t len)
 {
 	uint32_t offset = (uint32_t)(at % PAGE_BYTES);
 	uint32_t pages = (offset + bytes + PAGE_MASK) / PAGE_BYTES;
@@ -396,11 +392,11 @@ static inline void guest_send_gpa(struct guest *guest, struct guest_channel *cha
 
 	memset(&head, 0, sizeof(head));
 	head.h.d = (struct vmpacket_descriptor){
-		.type = VM_PKT_DATA_USING_GPA_DIRECT,
-		.offset8 = (uint16_t)(head_bytes / 8),
-		.len8 = (uint16_t)((head_bytes + len + 7) / 8),
-		.flags = VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED,
-		.trans_id = id,
+	        .type = VM_PKT_DATA_USING_GPA_DIRECT,
+	        .offset8 = (uint16_t)(head_bytes / 8),
+	        .len8 = (uint16_t)((head_bytes + len + 7) / 8),
+	        .flags = VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED,
+	        .trans_id = id,
 	};
 	head.h.range_cnt = 1;
 	head.range = (struct gpa_range){bytes, offset};
@@ -412,11 +408,10 @@ static inline void guest_send_gpa(struct guest *guest, struct guest_channel *cha
 
 /* The next packet of the host; payload to @to (@room). Its length (padded), or -1: none. */
 static inline int guest_take(struct guest *guest, struct guest_channel *channel,
-			     struct vmpacket_descriptor *d, void *to, uint32_t room)
+                             struct vmpacket_descriptor *d, void *to, uint32_t room)
 {
 	struct hv_ring_buffer *ring = guest_ring(guest, channel->in_at);
-	const uint8_t *data =
-		host_vm_bytes(guest->vm, channel->in_at + PAGE_BYTES, channel->data_bytes);
+	const uint8_t *data = host_vm_bytes(guest->vm, channel->in_at + PAGE_BYTES, channel->data_bytes);
 	uint8_t bytes[8192];
 	uint32_t total, head;
 

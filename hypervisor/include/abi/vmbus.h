@@ -11,8 +11,7 @@
 #include "base/compiler.h"
 
 #define VMBUS_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
-#define VMBUS_AT(type, field, bytes) \
-	_Static_assert(offsetof(struct type, field) == (bytes), #type "." #field)
+#define VMBUS_AT(type, field, bytes) _Static_assert(offsetof(struct type, field) == (bytes), #type "." #field)
 
 /* A GUID as it goes over the wire: three little-endian fields, then eight bytes in order. */
 struct vmbus_guid {
@@ -20,15 +19,14 @@ struct vmbus_guid {
 } PACKED;
 VMBUS_SIZE(vmbus_guid, 16);
 
-#define VMBUS_GUID(a, b, c, d0, d1, d2, d3, d4, d5, d6, d7)                                      \
-	{                                                                                        \
-		{                                                                                \
-			(uint8_t)((a) & 0xFF), (uint8_t)((a) >> 8 & 0xFF),                       \
-				(uint8_t)((a) >> 16 & 0xFF), (uint8_t)((a) >> 24 & 0xFF),        \
-				(uint8_t)((b) & 0xFF), (uint8_t)((b) >> 8 & 0xFF),               \
-				(uint8_t)((c) & 0xFF), (uint8_t)((c) >> 8 & 0xFF), d0, d1, d2,   \
-				d3, d4, d5, d6, d7                                               \
-		}                                                                                \
+#define VMBUS_GUID(a, b, c, d0, d1, d2, d3, d4, d5, d6, d7)                                                  \
+	{                                                                                                    \
+		{                                                                                            \
+			(uint8_t)((a)&0xFF), (uint8_t)((a) >> 8 & 0xFF), (uint8_t)((a) >> 16 & 0xFF),        \
+			        (uint8_t)((a) >> 24 & 0xFF), (uint8_t)((b)&0xFF),                            \
+			        (uint8_t)((b) >> 8 & 0xFF), (uint8_t)((c)&0xFF), (uint8_t)((c) >> 8 & 0xFF), \
+			        d0, d1, d2, d3, d4, d5, d6, d7                                               \
+		}                                                                                            \
 	}
 
 /* Classes of devices, and instances where guests expect one. */
@@ -49,7 +47,7 @@ VMBUS_SIZE(vmbus_guid, 16);
 
 /* ------------------------------------------------------------------ connection */
 
-#define VMBUS_MESSAGE_CONNECTION_ID 1u   /* always accepted */
+#define VMBUS_MESSAGE_CONNECTION_ID 1u /* always accepted */
 #define VMBUS_MESSAGE_CONNECTION_ID_4 4u /* what guests use from 5.0 on */
 #define VMBUS_MESSAGE_SINT 2u
 
@@ -65,7 +63,7 @@ VMBUS_SIZE(vmbus_guid, 16);
 #define VERSION_WIN10_V5_3 0x00050003u
 
 #define VMBUS_MAX_CHANNEL_ID 2047u /* flag 0 of the event page is not used */
-#define VMBUS_VP_NONE 0xFFFFFFFFu  /* a channel without interrupts */
+#define VMBUS_VP_NONE 0xFFFFFFFFu /* a channel without interrupts */
 #define VMBUS_MESSAGE_BYTES_MAX 240u
 
 /* VERSION_RESPONSE, connection state */
@@ -130,8 +128,8 @@ struct vmbus_channel_initiate_contact {
 	struct vmbus_channel_message_header header;
 	uint32_t vmbus_version_requested;
 	uint32_t target_vcpu; /* messages go there */
-	uint8_t msg_sint;     /* from 5.0 on; before: 8 bytes, the interrupt page, not used from 2.4 on */
-	uint8_t msg_vtl;      /* from 5.1 on */
+	uint8_t msg_sint; /* from 5.0 on; before: 8 bytes, the interrupt page, not used from 2.4 on */
+	uint8_t msg_vtl; /* from 5.1 on */
 	uint8_t reserved[2];
 	uint32_t feature_flags; /* from 6.0 on */
 	uint64_t monitor_page1; /* host to guest */
@@ -184,7 +182,7 @@ struct vmbus_channel_offer_channel {
 	uint16_t mmio_megabytes_optional;
 	uint32_t child_relid;
 	uint8_t monitorid;
-	uint8_t monitor_allocated;      /* bit 0 */
+	uint8_t monitor_allocated; /* bit 0 */
 	uint16_t is_dedicated_interrupt; /* bit 0 */
 	uint32_t connection_id;
 } PACKED;
@@ -346,7 +344,7 @@ enum vmbus_packet_type {
 struct vmpacket_descriptor {
 	uint16_t type;
 	uint16_t offset8; /* of the payload, in 8 bytes */
-	uint16_t len8;    /* descriptor and payload, without the trailer */
+	uint16_t len8; /* descriptor and payload, without the trailer */
 	uint16_t flags;
 	uint64_t trans_id;
 } PACKED;

@@ -1,10 +1,12 @@
 /*
  * vmbus_ic.h - integration components: heartbeat, shutdown and time synchronization, in message pipe mode.
  *
- * Part of vmbus.h: include that one. After the pipe header of 8 bytes each message starts with icmsg_hdr.
+ * Part of vmbus.h. After the pipe header of 8 bytes each message starts with icmsg_hdr.
  */
 #ifndef ABI_VMBUS_IC_H
 #define ABI_VMBUS_IC_H
+
+#include "abi/vmbus.h"
 
 #define ICMSGTYPE_NEGOTIATE 0u
 #define ICMSGTYPE_HEARTBEAT 1u

@@ -1,10 +1,12 @@
 /*
  * vmbus_net.h - netvsp: NVSP messages (versions 1 to 6.1) and the RNDIS messages that they carry.
  *
- * Part of vmbus.h: include that one.
+ * Part of vmbus.h.
  */
 #ifndef ABI_VMBUS_NET_H
 #define ABI_VMBUS_NET_H
+
+#include "abi/vmbus.h"
 
 #define NVSP_PROTOCOL_VERSION_1 0x00000002u
 #define NVSP_PROTOCOL_VERSION_2 0x00030002u
@@ -40,8 +42,8 @@ enum nvsp_message_type {
 #define NVSP_STAT_INVALID_RNDIS_PKT 5u
 #define NVSP_STAT_BUSY 6u
 
-#define NVSP_MESSAGE_BYTES 28u      /* up to version 6 */
-#define NVSP_MESSAGE_BYTES_61 40u   /* 6.1, and what Linux sends always */
+#define NVSP_MESSAGE_BYTES 28u /* up to version 6 */
+#define NVSP_MESSAGE_BYTES_61 40u /* 6.1, and what Linux sends always */
 #define NVSP_INVALID_PROTOCOL_VERSION 0xFFFFFFFFu
 #define NVSP_INVALID_SECTION_INDEX 0xFFFFFFFFu
 #define NETVSC_RECEIVE_BUFFER_ID 0xCAFEu
@@ -318,8 +320,8 @@ VMBUS_SIZE(rndis_indicate_status, 12);
 #define RNDIS_PPI_PKTINFO_ID 1u /* with INTERNAL */
 
 struct rndis_per_packet_info {
-	uint32_t size;       /* of the whole entry */
-	uint32_t type;       /* with RNDIS_PPI_INTERNAL in bit 31 */
+	uint32_t size; /* of the whole entry */
+	uint32_t type; /* with RNDIS_PPI_INTERNAL in bit 31 */
 	uint32_t ppi_offset; /* of the data, from the start of the entry */
 } PACKED;
 VMBUS_SIZE(rndis_per_packet_info, 12);
@@ -467,7 +469,7 @@ struct ndis_offload {
 	struct ndis_lsov2_offload lsov2;
 	uint32_t flags;
 	uint8_t ipsecv2[32]; /* revision 2 */
-	uint8_t rsc[12];     /* revision 3 */
+	uint8_t rsc[12]; /* revision 3 */
 } PACKED;
 VMBUS_SIZE(ndis_offload, NDIS_OFFLOAD_SIZE_6_30);
 VMBUS_AT(ndis_offload, csum, 4);

@@ -1,10 +1,12 @@
 /*
  * vmbus_scsi.h - storvsp's packets (versions 5.1 to 6.2), and the part of SCSI (SPC-3, SBC-3) that its disks speak.
  *
- * Part of vmbus.h: include that one. CDBs, sense and parameter data are big-endian bytes.
+ * Part of vmbus.h. CDBs, sense and parameter data are big-endian bytes.
  */
 #ifndef ABI_VMBUS_SCSI_H
 #define ABI_VMBUS_SCSI_H
+
+#include "abi/vmbus.h"
 
 #define VMSTOR_PROTO_VERSION_WIN6 0x0200u
 #define VMSTOR_PROTO_VERSION_WIN7 0x0402u
