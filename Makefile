@@ -52,6 +52,7 @@ $(B)/janus.elf: $(RING0_OBJ) hypervisor/arch/x86/janus.lds
 HOSTED_C := $(FACES) $(BACKENDS) $(PLATFORM) $(PURE) $(wildcard tests/host/*.c guest-drivers/*.c guest-drivers/*/*.c)
 UNIT_C := $(wildcard tests/unit/*_test.c)
 LOOPBACK_C := $(wildcard tests/loopback/*_test.c)
+LOOPBACK_LIB := $(filter-out $(LOOPBACK_C),$(wildcard tests/loopback/*.c))
 FUZZ_C := $(wildcard tests/fuzz/*_fuzz.c)
 UNIT_BIN := $(UNIT_C:tests/unit/%.c=$(B)/unit/%)
 LOOPBACK_BIN := $(LOOPBACK_C:tests/loopback/%.c=$(B)/loopback/%)
@@ -71,7 +72,7 @@ $(B)/$(1)/libjanus.a: $(patsubst %,$(B)/$(1)/obj/%.o,$(HOSTED_C) hypervisor/plat
 	ar rcs $$@ $$^
 endef
 $(eval $(call hosted_rules,san,$(CC) $(HOSTED) $(SAN)))
-$(eval $(call hosted_rules,thr,$(CC) $(HOSTED) -fsanitize=thread))
+$(eval $(call hosted_rules,thr,$(CLANG) $(HOSTED) -fsanitize=thread))
 $(eval $(call hosted_rules,fuz,$(CLANG) $(HOSTED) -fsanitize=fuzzer-no-link,address,undefined))
 $(eval $(call hosted_rules,cov,$(CC) $(HOSTED) --coverage))
 
@@ -79,13 +80,13 @@ $(B)/unit/%: tests/unit/%.c $(B)/san/libjanus.a
 	@mkdir -p $(@D)
 	$(CC) $(HOSTED) $(SAN) -MMD -MP -o $@ $< $(wildcard tests/unit/$*_support.c) $(B)/san/libjanus.a -lcunit
 
-$(B)/loopback/%: tests/loopback/%.c $(B)/san/libjanus.a $(wildcard tests/loopback/*_loopback.c)
+$(B)/loopback/%: tests/loopback/%.c $(B)/san/libjanus.a $(LOOPBACK_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(HOSTED) $(SAN) -MMD -MP -o $@ $< $(wildcard tests/loopback/*_loopback.c) $(B)/san/libjanus.a -lcunit
+	$(CC) $(HOSTED) $(SAN) -MMD -MP -o $@ $< $(LOOPBACK_LIB) $(B)/san/libjanus.a -lcunit
 
-$(B)/tsan/%: tests/loopback/%.c $(B)/thr/libjanus.a $(wildcard tests/loopback/*_loopback.c)
+$(B)/tsan/%: tests/loopback/%.c $(B)/thr/libjanus.a $(LOOPBACK_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(HOSTED) -fsanitize=thread -MMD -MP -o $@ $< $(wildcard tests/loopback/*_loopback.c) $(B)/thr/libjanus.a -lcunit
+	$(CLANG) $(HOSTED) -fsanitize=thread -MMD -MP -o $@ $< $(LOOPBACK_LIB) $(B)/thr/libjanus.a -lcunit
 
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/fuz/libjanus.a
 	@mkdir -p $(@D)

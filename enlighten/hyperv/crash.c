@@ -2,8 +2,9 @@
  * crash.c - what a crashing guest says of itself (TLFS, partition properties: guest crash
  * enlightenment).
  *
- * The guest goes on: it writes its own dump, restarts or halts by itself. Its words go to the log,
- * and the parameters stay as its crash reason.
+ * The guest goes on at first: it may write its own dump, start another kernel for that, or restart. Its words
+ * go to the log, and the parameters stay as its crash reason. A guest that only spins after its crash (Linux
+ * with panic=0) is ended after CRASH_GRACE_NS, so that both faces tell a crash as a crash.
  */
 #include "enlighten/hyperv/hyperv_private.h"
 
@@ -14,6 +15,25 @@
 #define CRASH_LINES_MAX 24u
 #define CRASH_LINE_BYTES 120u
 #define CRASH_TAIL_BYTES 2048u
+
+#define CRASH_GRACE_NS 10000000000ull
+
+static void crash_expired(struct vm_timer *timer)
+{
+	struct vm *vm = vcpu_vm(timer->vcpu);
+
+	vm_stop(vm, VM_STOP_CRASH, hyperv_of_vm(vm)->crash_reason);
+}
+
+void hyperv_crash_init(struct vm *vm)
+{
+	vm_timer_init(&hyperv_of_vm(vm)->crash_timer, vm_vcpu(vm, 0), crash_expired);
+}
+
+void hyperv_crash_forget(struct vm *vm)
+{
+	vm_timer_disarm(&hyperv_of_vm(vm)->crash_timer);
+}
 
 /* Start of the last CRASH_LINES_MAX lines. */
 static size_t skip_early_lines(const char *text, size_t len)
@@ -89,6 +109,7 @@ void hyperv_report_crash(struct vm *vm, uint64_t raw_control)
 	memcpy(state->crash_reason, reason, sizeof(reason));
 	spin_unlock(&state->lock);
 	vm_log(vm, "%s", reason);
+	vm_timer_arm(&state->crash_timer, vm_time_ns(vm) + CRASH_GRACE_NS);
 	if ((raw_control & HV_CRASH_CTL_CRASH_NOTIFY_MSG) != 0) {
 		read_message(vm, p[3], p[4]);
 	}

@@ -18,6 +18,7 @@ static bool create_vm_state(struct vm *vm)
 	}
 	spin_init(&state->lock, RANK_EVENT);
 	vm_slot_set(vm, VM_SLOT_HYPERV, state);
+	hyperv_crash_init(vm);
 	if (!synic_overlay_create(vm, &state->hypercall_page) ||
 	    !synic_overlay_create(vm, &state->tsc_page)) {
 		return false;
@@ -52,6 +53,7 @@ static void hyperv_teardown(struct vm *vm)
 		}
 	}
 	if (state != NULL) {
+		hyperv_crash_forget(vm);
 		synic_overlay_destroy(vm, &state->hypercall_page);
 		synic_overlay_destroy(vm, &state->tsc_page);
 		vm_slot_set(vm, VM_SLOT_HYPERV, NULL);
@@ -85,6 +87,7 @@ static bool hyperv_reset(struct vm *vm)
 	synic_overlay_reset(vm, &state->tsc_page);
 	fill_pages(vm, state);
 	state->os_id = 0;
+	hyperv_crash_forget(vm);
 	memset(state->crash, 0, sizeof(state->crash));
 	state->crash_reason[0] = '\0';
 	return true;

@@ -22,6 +22,7 @@ struct hyperv_vm {
 	struct synic_overlay tsc_page;
 	uint64_t crash[HV_X64_MSR_CRASH_PARAMS];
 	char crash_reason[HYPERV_CRASH_REASON_BYTES]; /* "" until it has said something */
+	struct vm_timer crash_timer; /* how long it may live on after that */
 };
 
 /* One vCPU's; touched on its own exits only. */
@@ -51,6 +52,9 @@ void hyperv_fill_tsc_page(struct vm_page *page, const struct clock *clock);
 
 /* crash.c: the guest wrote CRASH_CTL. On its exit, no lock held. */
 void hyperv_report_crash(struct vm *vm, uint64_t raw_control);
+/* The guest gets its time to dump; then it ends. A new OS in it (a dump kernel) stops that. */
+void hyperv_crash_init(struct vm *vm);
+void hyperv_crash_forget(struct vm *vm);
 
 /* A hypercall whose input value has been checked and whose fixed header has been fetched. */
 struct hyperv_call {

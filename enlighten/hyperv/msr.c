@@ -48,6 +48,7 @@ static bool write_os_id(struct vcpu *vcpu, uint32_t msr, uint64_t raw_value)
 	(void)msr;
 	spin_lock(&state->lock);
 	state->os_id = raw_value;
+	hyperv_crash_forget(vcpu_vm(vcpu));
 	if (raw_value == 0) {
 		done = write_hypercall_page(vm, state, state->hypercall_page.value & ~HV_OVERLAY_ENABLE);
 	}

@@ -112,20 +112,8 @@ bool xen_cpuid(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_
 	return true;
 }
 
-/* Which of the two instructions this processor knows: the guest is shown the same vendor. */
-static bool cpu_has_vmmcall(void)
-{
-	uint32_t eax = 0;
-	uint32_t ebx;
-	uint32_t ecx = 0;
-	uint32_t edx;
-
-	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	return ebx == 0x68747541u /* Auth(enticAMD) */ || ebx == 0x6F677948u /* Hygo(nGenuine) */;
-}
-
 /* MOV EAX, number; VMCALL or VMMCALL; RET. The number of IRET, which HVM has no use for, is UD2. */
-static void fill_stub(uint8_t *stub, uint32_t number, bool vmmcall)
+static void fill_stub(uint8_t *stub, uint32_t number, const uint8_t *opcode)
 {
 	if (number == __HYPERVISOR_iret) {
 		stub[0] = 0x0F;
@@ -134,9 +122,7 @@ static void fill_stub(uint8_t *stub, uint32_t number, bool vmmcall)
 	}
 	stub[0] = 0xB8;
 	memcpy(stub + 1, &number, sizeof(number));
-	stub[5] = 0x0F;
-	stub[6] = 0x01;
-	stub[7] = vmmcall ? 0xD9 : 0xC1;
+	memcpy(stub + 5, opcode, 3);
 	stub[8] = 0xC3;
 }
 
@@ -144,13 +130,13 @@ static void fill_stub(uint8_t *stub, uint32_t number, bool vmmcall)
 
 static bool write_page(struct vm *vm, gpa_t at)
 {
-	bool vmmcall = cpu_has_vmmcall();
+	const uint8_t *opcode = vm_hypercall_opcode(vm);
 
 	for (uint32_t n = 0; n < PAGE_BYTES / XEN_HYPERCALL_STUB_BYTES; n += STUBS_A_STEP) {
 		uint8_t stubs[STUBS_A_STEP * XEN_HYPERCALL_STUB_BYTES] = {0};
 
 		for (uint32_t i = 0; i < STUBS_A_STEP; i++) {
-			fill_stub(stubs + i * XEN_HYPERCALL_STUB_BYTES, n + i, vmmcall);
+			fill_stub(stubs + i * XEN_HYPERCALL_STUB_BYTES, n + i, opcode);
 		}
 		if (vm_write(vm, gpa(at.v + n * XEN_HYPERCALL_STUB_BYTES), stubs, sizeof(stubs)) != VM_OK) {
 			return false;

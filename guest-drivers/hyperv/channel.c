@@ -8,8 +8,7 @@
 #define HEADER_FRAMES (VMBUS_GPADL_HEADER_WORDS_MAX - 1)
 
 /* The frames behind the header's. */
-static bool post_bodies(struct hv_guest *hv, uint32_t id, const struct guest_page *pages,
-			uint32_t count)
+static bool post_bodies(struct hv_guest *hv, uint32_t id, const struct guest_page *pages, uint32_t count)
 {
 	struct {
 		struct vmbus_channel_gpadl_body head;
@@ -17,8 +16,7 @@ static bool post_bodies(struct hv_guest *hv, uint32_t id, const struct guest_pag
 	} PACKED body = {.head = {.header.msgtype = CHANNELMSG_GPADL_BODY, .gpadl = id}};
 
 	while (count != 0) {
-		uint32_t here =
-			count < VMBUS_GPADL_BODY_WORDS_MAX ? count : VMBUS_GPADL_BODY_WORDS_MAX;
+		uint32_t here = count < VMBUS_GPADL_BODY_WORDS_MAX ? count : VMBUS_GPADL_BODY_WORDS_MAX;
 
 		for (uint32_t i = 0; i < here; i++) {
 			body.frames[i] = pages[i].gfn;
@@ -33,19 +31,19 @@ static bool post_bodies(struct hv_guest *hv, uint32_t id, const struct guest_pag
 }
 
 static bool post_gpadl(struct hv_channel *channel, uint32_t id, const struct guest_page *pages,
-		       uint32_t count)
+                       uint32_t count)
 {
 	struct {
 		struct vmbus_channel_gpadl_header head;
 		struct gpa_range range;
 		uint64_t frames[HEADER_FRAMES];
 	} PACKED message = {
-		.head = {.header.msgtype = CHANNELMSG_GPADL_HEADER,
-			 .child_relid = channel->relid,
-			 .gpadl = id,
-			 .range_buflen = (uint16_t)(sizeof(message.range) + count * 8),
-			 .rangecount = 1},
-		.range = {.byte_count = count * PAGE_BYTES},
+	        .head = {.header.msgtype = CHANNELMSG_GPADL_HEADER,
+	                 .child_relid = channel->relid,
+	                 .gpadl = id,
+	                 .range_buflen = (uint16_t)(sizeof(message.range) + count * 8),
+	                 .rangecount = 1},
+	        .range = {.byte_count = count * PAGE_BYTES},
 	};
 	uint32_t here = count < HEADER_FRAMES ? count : HEADER_FRAMES;
 	uint32_t size = (uint32_t)offsetof(__typeof__(message), frames) + here * 8;
@@ -67,7 +65,7 @@ void hv_pages_lose(struct hv_channel *channel, struct guest_page *pages, uint32_
 
 /* True: answered, and @id says how; false: nobody knows what the host has. */
 static bool gpadl_ask(struct hv_channel *channel, const struct guest_page *pages, uint32_t count,
-		      uint32_t *id)
+                      uint32_t *id)
 {
 	struct vmbus_channel_gpadl_created created;
 	struct hv_guest *hv = channel->hv;
@@ -99,9 +97,9 @@ uint32_t hv_gpadl_create(struct hv_channel *channel, struct guest_page *pages, u
 bool hv_gpadl_end(struct hv_channel *channel, uint32_t gpadl)
 {
 	const struct vmbus_channel_gpadl_teardown teardown = {
-		.header.msgtype = CHANNELMSG_GPADL_TEARDOWN,
-		.child_relid = channel->relid,
-		.gpadl = gpadl,
+	        .header.msgtype = CHANNELMSG_GPADL_TEARDOWN,
+	        .child_relid = channel->relid,
+	        .gpadl = gpadl,
 	};
 
 	hv_bus_expect(channel->hv, CHANNELMSG_GPADL_TORNDOWN, 1, gpadl, 0);
@@ -123,7 +121,7 @@ static bool pages_alloc(struct hv_channel *channel)
 	hv_ring_init(&channel->in, channel->pages + half, half);
 	for (uint32_t i = 0; i < 2; i++) {
 		guest_store32(channel->pages[i * half].bytes + VMBUS_RING_FEATURE_BITS,
-			      VMBUS_RING_FEAT_PENDING_SEND_SZ);
+		              VMBUS_RING_FEAT_PENDING_SEND_SZ);
 	}
 	return true;
 }
@@ -160,17 +158,16 @@ static void place_give(struct hv_channel *channel)
 static bool post_open(struct hv_channel *channel)
 {
 	const struct vmbus_channel_open_channel open = {
-		.header.msgtype = CHANNELMSG_OPENCHANNEL,
-		.child_relid = channel->relid,
-		.openid = channel->relid,
-		.ringbuffer_gpadlhandle = channel->gpadl,
-		.target_vp = channel->hv->vp_index,
-		.downstream_ringbuffer_pageoffset = channel->ring_pages,
+	        .header.msgtype = CHANNELMSG_OPENCHANNEL,
+	        .child_relid = channel->relid,
+	        .openid = channel->relid,
+	        .ringbuffer_gpadlhandle = channel->gpadl,
+	        .target_vp = channel->hv->vp_index,
+	        .downstream_ringbuffer_pageoffset = channel->ring_pages,
 	};
 	struct vmbus_channel_open_result result;
 
-	hv_bus_expect(channel->hv, CHANNELMSG_OPENCHANNEL_RESULT, 2, channel->relid,
-		      channel->relid);
+	hv_bus_expect(channel->hv, CHANNELMSG_OPENCHANNEL_RESULT, 2, channel->relid, channel->relid);
 	if (!hv_bus_post(channel->hv, &open, sizeof(open)) || !hv_bus_await(channel->hv)) {
 		return false;
 	}
@@ -179,16 +176,16 @@ static bool post_open(struct hv_channel *channel)
 }
 
 bool hv_channel_open(struct hv_channel *channel, struct hv_guest *hv,
-		     const struct vmbus_channel_offer_channel *offer, uint32_t ring_pages,
-		     void (*event)(void *context), void *context)
+                     const struct vmbus_channel_offer_channel *offer, uint32_t ring_pages,
+                     void (*event)(void *context), void *context)
 {
 	*channel = (struct hv_channel){
-		.hv = hv,
-		.relid = offer->child_relid,
-		.connection_id = offer->connection_id,
-		.ring_pages = ring_pages,
-		.event = event,
-		.context = context,
+	        .hv = hv,
+	        .relid = offer->child_relid,
+	        .connection_id = offer->connection_id,
+	        .ring_pages = ring_pages,
+	        .event = event,
+	        .context = context,
 	};
 	if (!place_take(channel)) {
 		return false;
@@ -202,6 +199,7 @@ bool hv_channel_open(struct hv_channel *channel, struct hv_guest *hv,
 		hv_pages_lose(channel, channel->pages, 2 * ring_pages);
 	}
 	channel->open = channel->gpadl != 0 && channel->lost_pages == 0 && post_open(channel);
+	channel->again = channel->open; /* the host may have signalled behind its answer */
 	if (!channel->open) {
 		(void)hv_channel_close(channel);
 	}
@@ -211,8 +209,8 @@ bool hv_channel_open(struct hv_channel *channel, struct hv_guest *hv,
 static bool post_relid(struct hv_channel *channel, uint32_t type)
 {
 	const struct vmbus_channel_relid message = {
-		.header.msgtype = type,
-		.child_relid = channel->relid,
+	        .header.msgtype = type,
+	        .child_relid = channel->relid,
 	};
 
 	return hv_bus_post(channel->hv, &message, sizeof(message));
@@ -244,9 +242,9 @@ bool hv_channel_close(struct hv_channel *channel)
 bool hv_channel_modify(struct hv_channel *channel, uint32_t vp)
 {
 	const struct vmbus_channel_modifychannel modify = {
-		.header.msgtype = CHANNELMSG_MODIFYCHANNEL,
-		.child_relid = channel->relid,
-		.target_vp = vp,
+	        .header.msgtype = CHANNELMSG_MODIFYCHANNEL,
+	        .child_relid = channel->relid,
+	        .target_vp = vp,
 	};
 	struct vmbus_channel_modifychannel_response response;
 	struct hv_guest *hv = channel->hv;
@@ -299,30 +297,29 @@ static bool send_parts(struct hv_channel *channel, const struct hv_part *parts, 
 	return status == HV_RING_OK;
 }
 
-static struct vmpacket_descriptor descriptor(uint16_t type, uint32_t head_bytes, uint32_t len,
-					     uint64_t id, bool wants_completion)
+static struct vmpacket_descriptor descriptor(uint16_t type, uint32_t head_bytes, uint32_t len, uint64_t id,
+                                             bool wants_completion)
 {
 	return (struct vmpacket_descriptor){
-		.type = type,
-		.offset8 = (uint16_t)(head_bytes / 8),
-		.len8 = (uint16_t)((head_bytes + len + 7) / 8),
-		.flags = wants_completion ? VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED : 0,
-		.trans_id = id,
+	        .type = type,
+	        .offset8 = (uint16_t)(head_bytes / 8),
+	        .len8 = (uint16_t)((head_bytes + len + 7) / 8),
+	        .flags = wants_completion ? VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED : 0,
+	        .trans_id = id,
 	};
 }
 
-static bool send_simple(struct hv_channel *channel, uint16_t type, uint64_t id,
-			bool wants_completion, const void *payload, uint32_t len)
+static bool send_simple(struct hv_channel *channel, uint16_t type, uint64_t id, bool wants_completion,
+                        const void *payload, uint32_t len)
 {
-	const struct vmpacket_descriptor d =
-		descriptor(type, sizeof(d), len, id, wants_completion);
+	const struct vmpacket_descriptor d = descriptor(type, sizeof(d), len, id, wants_completion);
 	const struct hv_part parts[] = {{&d, sizeof(d)}, {payload, len}};
 
 	return send_parts(channel, parts, ARRAY_COUNT(parts));
 }
 
-bool hv_channel_send(struct hv_channel *channel, uint64_t id, bool wants_completion,
-		     const void *payload, uint32_t len)
+bool hv_channel_send(struct hv_channel *channel, uint64_t id, bool wants_completion, const void *payload,
+                     uint32_t len)
 {
 	return send_simple(channel, VM_PKT_DATA_INBAND, id, wants_completion, payload, len);
 }
@@ -332,9 +329,8 @@ bool hv_channel_complete(struct hv_channel *channel, uint64_t id, const void *pa
 	return send_simple(channel, VM_PKT_COMP, id, false, payload, len);
 }
 
-bool hv_channel_send_buffers(struct hv_channel *channel, uint64_t id,
-			     const struct hv_buffer *buffers, uint32_t buffer_count,
-			     const void *payload, uint32_t len)
+bool hv_channel_send_buffers(struct hv_channel *channel, uint64_t id, const struct hv_buffer *buffers,
+                             uint32_t buffer_count, const void *payload, uint32_t len)
 {
 	struct vmdata_gpa_direct head = {.range_cnt = buffer_count};
 	struct gpa_range ranges[HV_BUFFERS_MAX];
@@ -345,8 +341,7 @@ bool hv_channel_send_buffers(struct hv_channel *channel, uint64_t id,
 		return false;
 	}
 	for (uint32_t i = 0; i < buffer_count; i++) {
-		uint32_t frames =
-			(buffers[i].offset + buffers[i].bytes + PAGE_MASK) / PAGE_BYTES;
+		uint32_t frames = (buffers[i].offset + buffers[i].bytes + PAGE_MASK) / PAGE_BYTES;
 
 		ranges[i] = (struct gpa_range){buffers[i].bytes, buffers[i].offset};
 		parts[count++] = (struct hv_part){&ranges[i], sizeof(ranges[i])};
@@ -371,11 +366,11 @@ static bool parse(const uint8_t *copy, uint32_t len, struct hv_packet *packet)
 	memcpy(&d, copy, sizeof(d));
 	payload_at = d.offset8 * 8u;
 	*packet = (struct hv_packet){
-		.type = d.type,
-		.completion_requested = (d.flags & VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED) != 0,
-		.id = d.trans_id,
-		.payload = copy + payload_at,
-		.payload_bytes = len - payload_at,
+	        .type = d.type,
+	        .completion_requested = (d.flags & VMBUS_DATA_PACKET_FLAG_COMPLETION_REQUESTED) != 0,
+	        .id = d.trans_id,
+	        .payload = copy + payload_at,
+	        .payload_bytes = len - payload_at,
 	};
 	if (d.type == VM_PKT_DATA_INBAND || d.type == VM_PKT_COMP) {
 		return true;
@@ -387,8 +382,7 @@ static bool parse(const uint8_t *copy, uint32_t len, struct hv_packet *packet)
 	packet->pageset = transfer.xfer_pageset_id;
 	packet->range_count = transfer.range_cnt;
 	packet->ranges = copy + sizeof(transfer);
-	return transfer.range_cnt <=
-	       (payload_at - sizeof(transfer)) / sizeof(struct vmtransfer_page_range);
+	return transfer.range_cnt <= (payload_at - sizeof(transfer)) / sizeof(struct vmtransfer_page_range);
 }
 
 /* False: there is none, or the channel is broken now. */
@@ -398,10 +392,8 @@ static bool receive(struct hv_channel *channel, struct hv_packet *packet)
 	bool signal = false;
 	uint32_t len = 0;
 
-	status = hv_ring_receive(&channel->in, channel->packet, sizeof(channel->packet), &len,
-				 &signal);
-	if (status == HV_RING_BROKEN ||
-	    (status == HV_RING_OK && !parse(channel->packet, len, packet))) {
+	status = hv_ring_receive(&channel->in, channel->packet, sizeof(channel->packet), &len, &signal);
+	if (status == HV_RING_BROKEN || (status == HV_RING_OK && !parse(channel->packet, len, packet))) {
 		hv_channel_break(channel);
 	}
 	if (signal) {
@@ -412,7 +404,7 @@ static bool receive(struct hv_channel *channel, struct hv_packet *packet)
 
 /* True: stopped for want of room. */
 static bool drain_once(struct hv_channel *channel, uint32_t room,
-		       void (*take)(void *context, const struct hv_packet *packet))
+                       void (*take)(void *context, const struct hv_packet *packet))
 {
 	uint32_t left = channel->in.data_bytes / 24; /* more packets than that do not fit */
 	struct hv_packet packet;
@@ -430,7 +422,7 @@ static bool drain_once(struct hv_channel *channel, uint32_t room,
 }
 
 void hv_channel_drain(struct hv_channel *channel, uint32_t room, bool batched,
-		      void (*take)(void *context, const struct hv_packet *packet))
+                      void (*take)(void *context, const struct hv_packet *packet))
 {
 	if (!channel->open || channel->broken) {
 		return;

@@ -34,7 +34,7 @@ static bool page_on(struct hv_guest *hv)
 
 	if (!ops->wrmsr(context, HV_X64_MSR_GUEST_OS_ID, OS_ID) ||
 	    !ops->wrmsr(context, HV_X64_MSR_HYPERCALL,
-			hv->hypercall_page.gfn << PAGE_SHIFT | HV_OVERLAY_ENABLE) ||
+	                hv->hypercall_page.gfn << PAGE_SHIFT | HV_OVERLAY_ENABLE) ||
 	    !ops->rdmsr(context, HV_X64_MSR_HYPERCALL, &value)) {
 		return false;
 	}
@@ -74,13 +74,12 @@ uint16_t hv_call(struct hv_guest *hv, uint64_t control, uint64_t input, uint64_t
 	return (uint16_t)hv->guest->ops->hypercall_hyperv(hv->guest->context, control, input, output);
 }
 
-uint16_t hv_post_message(struct hv_guest *hv, uint32_t connection_id, const void *message,
-			 uint32_t size)
+uint16_t hv_post_message(struct hv_guest *hv, uint32_t connection_id, const void *message, uint32_t size)
 {
 	const struct hv_input_post_message input = {
-		.connection_id = connection_id,
-		.message_type = HVMSG_VMBUS,
-		.payload_size = size,
+	        .connection_id = connection_id,
+	        .message_type = HVMSG_VMBUS,
+	        .payload_size = size,
 	};
 
 	if (size > HV_MESSAGE_PAYLOAD_BYTE_COUNT) {
@@ -93,6 +92,5 @@ uint16_t hv_post_message(struct hv_guest *hv, uint32_t connection_id, const void
 
 uint16_t hv_signal_event(struct hv_guest *hv, uint32_t connection_id, uint16_t flag)
 {
-	return hv_call(hv, HVCALL_SIGNAL_EVENT | HYPERCALL_FAST,
-		       connection_id | (uint64_t)flag << 32, 0);
+	return hv_call(hv, HVCALL_SIGNAL_EVENT | HYPERCALL_FAST, connection_id | (uint64_t)flag << 32, 0);
 }

@@ -51,7 +51,7 @@ struct hv_guest {
 	struct guest_page input; /* of PostMessage */
 	struct guest_page messages_below, events_below;
 	uint8_t *messages; /* struct hv_message_page */
-	uint8_t *events;   /* struct hv_synic_event_flags_page */
+	uint8_t *events; /* struct hv_synic_event_flags_page */
 	uint64_t spurious_events; /* flags of no open channel */
 	struct hv_bus bus;
 };
@@ -65,8 +65,7 @@ void hv_stop(struct hv_guest *hv);
 /* HV_STATUS_*. */
 uint16_t hv_call(struct hv_guest *hv, uint64_t control, uint64_t input, uint64_t output);
 /* @size at most 240. */
-uint16_t hv_post_message(struct hv_guest *hv, uint32_t connection_id, const void *message,
-			 uint32_t size);
+uint16_t hv_post_message(struct hv_guest *hv, uint32_t connection_id, const void *message, uint32_t size);
 uint16_t hv_signal_event(struct hv_guest *hv, uint32_t connection_id, uint16_t flag);
 
 /* ------------------------------------------------------------------ synic.c */
@@ -85,13 +84,12 @@ MUST_CHECK bool hv_bus_offers(struct hv_guest *hv);
 /* The host lets go of everything. False: it did not say so. */
 MUST_CHECK bool hv_bus_unload(struct hv_guest *hv);
 /* Offer @index of those of a class; NULL: there is none. */
-const struct vmbus_channel_offer_channel *hv_bus_find(const struct hv_guest *hv,
-						      struct vmbus_guid class_id, uint32_t index);
+const struct vmbus_channel_offer_channel *hv_bus_find(const struct hv_guest *hv, struct vmbus_guid class_id,
+                                                      uint32_t index);
 /* A message to the host, again while its queue is full. False: it was not taken. */
 MUST_CHECK bool hv_bus_post(struct hv_guest *hv, const void *message, uint32_t size);
 /* The same with an answer of @type; hv_bus_await() finds it in bus.wait. */
-void hv_bus_expect(struct hv_guest *hv, uint32_t type, uint32_t id_count, uint32_t id0,
-		   uint32_t id1);
+void hv_bus_expect(struct hv_guest *hv, uint32_t type, uint32_t id_count, uint32_t id0, uint32_t id1);
 MUST_CHECK bool hv_bus_await(struct hv_guest *hv);
 /* For synic.c: a message has come. */
 void hv_bus_message(struct hv_guest *hv, const uint8_t *bytes, uint32_t size);
@@ -124,10 +122,10 @@ void hv_ring_init(struct hv_ring *ring, const struct guest_page *pages, uint32_t
 uint32_t hv_ring_room(const struct hv_ring *ring);
 /* The parts together are a packet, whose first is its descriptor. @signal: the host wants to know. */
 enum hv_ring_status hv_ring_send(struct hv_ring *ring, const struct hv_part *parts, uint32_t count,
-				 bool *signal);
+                                 bool *signal);
 /* Copies one packet out, at most @room bytes. */
 enum hv_ring_status hv_ring_receive(struct hv_ring *ring, uint8_t *to, uint32_t room, uint32_t *len,
-				    bool *signal);
+                                    bool *signal);
 void hv_ring_mask(struct hv_ring *ring, bool masked);
 bool hv_ring_has_packet(const struct hv_ring *ring);
 
@@ -146,7 +144,7 @@ struct hv_packet {
 	uint16_t type; /* VM_PKT_* */
 	bool completion_requested;
 	uint64_t id;
-	uint16_t pageset;     /* of transfer pages */
+	uint16_t pageset; /* of transfer pages */
 	uint32_t range_count; /* of transfer pages */
 	const uint8_t *ranges; /* struct vmtransfer_page_range each, not aligned */
 	const uint8_t *payload;
@@ -163,8 +161,8 @@ struct hv_channel {
 	struct hv_ring out, in;
 	bool open;
 	bool rescinded; /* the host takes the device away */
-	bool broken;    /* the host broke the protocol */
-	bool again;     /* packets wait for room in the other ring */
+	bool broken; /* the host broke the protocol */
+	bool again; /* packets wait for room in the other ring */
 	void (*event)(void *context);
 	void *context;
 	uint32_t lost_pages; /* that the host would not let go of */
@@ -174,8 +172,8 @@ struct hv_channel {
 
 /* Opens with two rings of @ring_pages; @event(@context) is called when the host signals. */
 MUST_CHECK bool hv_channel_open(struct hv_channel *channel, struct hv_guest *hv,
-				const struct vmbus_channel_offer_channel *offer,
-				uint32_t ring_pages, void (*event)(void *context), void *context);
+                                const struct vmbus_channel_offer_channel *offer, uint32_t ring_pages,
+                                void (*event)(void *context), void *context);
 /* Closes; false: the host did not confirm, and the rings' pages are lost. Harmless if not open. */
 bool hv_channel_close(struct hv_channel *channel);
 /* Moves its signals to another processor (from 4.1 on; answered from 5.3 on). */
@@ -193,20 +191,20 @@ void hv_pages_lose(struct hv_channel *channel, struct guest_page *pages, uint32_
 
 /* False: no room in the ring now, or the channel is broken or not open. */
 MUST_CHECK bool hv_channel_send(struct hv_channel *channel, uint64_t id, bool wants_completion,
-				const void *payload, uint32_t len);
+                                const void *payload, uint32_t len);
 MUST_CHECK bool hv_channel_complete(struct hv_channel *channel, uint64_t id, const void *payload,
-				    uint32_t len);
+                                    uint32_t len);
 /* With buffers for the host to use until it completes; it is asked to. */
 MUST_CHECK bool hv_channel_send_buffers(struct hv_channel *channel, uint64_t id,
-					const struct hv_buffer *buffers, uint32_t buffer_count,
-					const void *payload, uint32_t len);
+                                        const struct hv_buffer *buffers, uint32_t buffer_count,
+                                        const void *payload, uint32_t len);
 
 /*
  * Calls @take for each packet that waits, as long as @room bytes are free in the other ring.
  * @batched: the host need not signal meanwhile. The packet is a copy, good during the call.
  */
 void hv_channel_drain(struct hv_channel *channel, uint32_t room, bool batched,
-		      void (*take)(void *context, const struct hv_packet *packet));
+                      void (*take)(void *context, const struct hv_packet *packet));
 void hv_channel_break(struct hv_channel *channel);
 
 /* ------------------------------------------------------------------ storvsc.c */
@@ -261,10 +259,10 @@ MUST_CHECK bool hv_storvsc_open(struct hv_storvsc *stor, struct hv_guest *hv, ui
 bool hv_storvsc_close(struct hv_storvsc *stor);
 /* False: no slot or no room now. The buffer is the host's until @done is called. */
 MUST_CHECK bool hv_storvsc_submit(struct hv_storvsc *stor, const struct hv_scsi_command *command,
-				  hv_scsi_done_fn *done, void *context);
+                                  hv_scsi_done_fn *done, void *context);
 /* Submits, and polls until it is done. */
 MUST_CHECK bool hv_storvsc_run(struct hv_storvsc *stor, const struct hv_scsi_command *command,
-			       struct hv_scsi_result *result);
+                               struct hv_scsi_result *result);
 /* Resets the bus (an operation without data). */
 MUST_CHECK bool hv_storvsc_reset(struct hv_storvsc *stor);
 /* LUNs of path 0, target 0: how many of the first @max there are, their numbers in @luns. */
@@ -287,9 +285,8 @@ enum hv_disk_operation {
 };
 
 MUST_CHECK bool hv_disk_open(struct hv_disk *disk, struct hv_storvsc *stor, uint8_t lun);
-MUST_CHECK bool hv_disk_submit(struct hv_disk *disk, enum hv_disk_operation operation,
-			       uint64_t sector, const struct hv_buffer *buffer,
-			       hv_scsi_done_fn *done, void *context);
+MUST_CHECK bool hv_disk_submit(struct hv_disk *disk, enum hv_disk_operation operation, uint64_t sector,
+                               const struct hv_buffer *buffer, hv_scsi_done_fn *done, void *context);
 
 /* ------------------------------------------------------------------ netvsc.c, netvsc_frame.c */
 
@@ -297,16 +294,16 @@ MUST_CHECK bool hv_disk_submit(struct hv_disk *disk, enum hv_disk_operation oper
 #define HV_NET_RECEIVE_PAGES 128u
 #define HV_NET_SEND_PAGES 32u
 #define HV_NET_ENTRIES 32u
-#define HV_NET_LARGE 8u        /* entries with pages of their own for frames of up to 64 KiB */
+#define HV_NET_LARGE 8u /* entries with pages of their own for frames of up to 64 KiB */
 #define HV_NET_LARGE_PAGES 17u
 #define HV_NET_FRAME_MAX 65535u
 #define HV_NET_BATCH_MAX 8u
 #define HV_NET_CONTROL_BYTES 1024u
 
 enum hv_net_way {
-	HV_NET_ANY,     /* a section if the frame fits, else pages */
-	HV_NET_PAGES,   /* header and frame in pages */
-	HV_NET_APART,   /* the header in a section, the frame in pages */
+	HV_NET_ANY, /* a section if the frame fits, else pages */
+	HV_NET_PAGES, /* header and frame in pages */
+	HV_NET_APART, /* the header in a section, the frame in pages */
 };
 
 struct hv_net_frame {
@@ -316,7 +313,7 @@ struct hv_net_frame {
 	bool checksum_blank, checksum_good;
 	bool udp, ipv6;
 	uint16_t transport_offset; /* of the TCP or UDP header, with a blank checksum */
-	uint16_t segment_bytes;    /* large send; 0: none */
+	uint16_t segment_bytes; /* large send; 0: none */
 	bool tagged;
 	uint16_t vlan;
 };
@@ -333,11 +330,11 @@ struct hv_netvsc {
 	struct hv_channel channel;
 	uint32_t version;
 	uint32_t version_max; /* NVSP_PROTOCOL_VERSION_*: 0 = the newest; kept by open */
-	bool takes_tags;      /* kept by open: VLAN tags beside the frame */
-	enum hv_net_way way;  /* kept by open */
+	bool takes_tags; /* kept by open: VLAN tags beside the frame */
+	enum hv_net_way way; /* kept by open */
 	uint8_t mac[6];
 	bool connected; /* the medium */
-	uint32_t batch_max;   /* RNDIS messages in a section */
+	uint32_t batch_max; /* RNDIS messages in a section */
 	uint32_t align_shift;
 	struct ndis_offload offload;
 	hv_net_receive_fn *receive;
@@ -370,14 +367,13 @@ struct hv_netvsc {
 
 /* Brings network device @index up, with its filter open. */
 MUST_CHECK bool hv_netvsc_open(struct hv_netvsc *net, struct hv_guest *hv, uint32_t index,
-			       hv_net_receive_fn *receive, void *context);
+                               hv_net_receive_fn *receive, void *context);
 bool hv_netvsc_close(struct hv_netvsc *net);
 /*
  * Copies the frames out and sends them: several only if they fit a section together. False: no room
  * now, or they cannot be sent.
  */
-MUST_CHECK bool hv_netvsc_send(struct hv_netvsc *net, const struct hv_net_frame *frames,
-			       uint32_t count);
+MUST_CHECK bool hv_netvsc_send(struct hv_netvsc *net, const struct hv_net_frame *frames, uint32_t count);
 /* An RNDIS query; returns the bytes of the answer in @to, 0: refused. */
 uint32_t hv_netvsc_query(struct hv_netvsc *net, uint32_t oid, void *to, uint32_t room);
 MUST_CHECK bool hv_netvsc_set(struct hv_netvsc *net, uint32_t oid, const void *value, uint32_t len);
@@ -394,7 +390,7 @@ void hv_pages_put(const struct guest_page *pages, uint32_t offset, const void *f
 struct hv_ic {
 	struct hv_channel channel;
 	uint16_t type; /* ICMSGTYPE_* */
-	bool ready;    /* versions are agreed on */
+	bool ready; /* versions are agreed on */
 	uint32_t framework, version; /* IC_VERSION */
 	uint64_t message_count;
 	uint64_t bad_count;

@@ -61,8 +61,8 @@ static bool negotiate(struct hv_ic *ic, uint8_t *body, uint32_t bytes)
 		return false;
 	}
 	chosen[0] = choose(body + sizeof(head), head.icframe_vercnt, IC_VERSION(3, 0));
-	chosen[1] = choose(body + sizeof(head) + head.icframe_vercnt * 4u, head.icmsg_vercnt,
-			   newest(ic->type));
+	chosen[1] =
+	        choose(body + sizeof(head) + head.icframe_vercnt * 4u, head.icmsg_vercnt, newest(ic->type));
 	ic->ready = chosen[0] != 0 && chosen[1] != 0;
 	ic->framework = chosen[0];
 	ic->version = chosen[1];
@@ -173,17 +173,16 @@ static void ic_event(void *context)
 bool hv_ic_open(struct hv_ic *ic, struct hv_guest *hv, uint16_t type)
 {
 	static const struct vmbus_guid classes[] = {
-		[ICMSGTYPE_HEARTBEAT] = VMBUS_CLASS_HEARTBEAT,
-		[ICMSGTYPE_SHUTDOWN] = VMBUS_CLASS_SHUTDOWN,
-		[ICMSGTYPE_TIMESYNC] = VMBUS_CLASS_TIMESYNC,
+	        [ICMSGTYPE_HEARTBEAT] = VMBUS_CLASS_HEARTBEAT,
+	        [ICMSGTYPE_SHUTDOWN] = VMBUS_CLASS_SHUTDOWN,
+	        [ICMSGTYPE_TIMESYNC] = VMBUS_CLASS_TIMESYNC,
 	};
 	const struct vmbus_channel_offer_channel *offer;
 
 	memset(ic, 0, sizeof(*ic));
 	ic->type = type;
 	ic->channel.hv = hv;
-	if (type != ICMSGTYPE_HEARTBEAT && type != ICMSGTYPE_SHUTDOWN &&
-	    type != ICMSGTYPE_TIMESYNC) {
+	if (type != ICMSGTYPE_HEARTBEAT && type != ICMSGTYPE_SHUTDOWN && type != ICMSGTYPE_TIMESYNC) {
 		return false;
 	}
 	offer = hv_bus_find(hv, classes[type], 0);

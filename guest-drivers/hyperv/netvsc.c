@@ -7,7 +7,7 @@
  */
 #include "guest-drivers/hyperv/hyperv.h"
 
-#define SETUP_ID 0xFFu   /* low byte of the ids; frames have their entry's index there */
+#define SETUP_ID 0xFFu /* low byte of the ids; frames have their entry's index there */
 #define CONTROL_ID 0xFEu
 #define MTU_BYTES 1514u
 #define SLOT_BYTES_MIN 68u
@@ -19,7 +19,7 @@
 static bool nvsp_tell(struct hv_netvsc *net, const struct nvsp_message *message)
 {
 	return hv_channel_send(&net->channel, ++net->sequence << 8 | SETUP_ID, false, message,
-			       sizeof(*message));
+	                       sizeof(*message));
 }
 
 /* The answer is in net->setup, of type @answer. */
@@ -40,14 +40,14 @@ static bool nvsp_ask(struct hv_netvsc *net, const struct nvsp_message *message, 
 static bool agree_version(struct hv_netvsc *net)
 {
 	static const uint32_t versions[] = {
-		NVSP_PROTOCOL_VERSION_61, NVSP_PROTOCOL_VERSION_6, NVSP_PROTOCOL_VERSION_5,
-		NVSP_PROTOCOL_VERSION_4,  NVSP_PROTOCOL_VERSION_2, NVSP_PROTOCOL_VERSION_1,
+	        NVSP_PROTOCOL_VERSION_61, NVSP_PROTOCOL_VERSION_6, NVSP_PROTOCOL_VERSION_5,
+	        NVSP_PROTOCOL_VERSION_4,  NVSP_PROTOCOL_VERSION_2, NVSP_PROTOCOL_VERSION_1,
 	};
 
 	for (uint32_t i = 0; i < ARRAY_COUNT(versions); i++) {
 		const struct nvsp_message message = {
-			.msg_type = NVSP_MSG_TYPE_INIT,
-			.u.init = {versions[i], versions[i]},
+		        .msg_type = NVSP_MSG_TYPE_INIT,
+		        .u.init = {versions[i], versions[i]},
 		};
 
 		if (net->version_max != 0 && versions[i] > net->version_max) {
@@ -68,15 +68,13 @@ static bool send_configuration(struct hv_netvsc *net)
 {
 	struct nvsp_message config = {.msg_type = NVSP_MSG2_TYPE_SEND_NDIS_CONFIG};
 	const struct nvsp_message ndis = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_NDIS_VER,
-		.u.send_ndis_ver = {6, net->version > NVSP_PROTOCOL_VERSION_4 ? 30 : 1},
+	        .msg_type = NVSP_MSG1_TYPE_SEND_NDIS_VER,
+	        .u.send_ndis_ver = {6, net->version > NVSP_PROTOCOL_VERSION_4 ? 30 : 1},
 	};
 
 	config.u.send_ndis_config.mtu = MTU_BYTES;
-	config.u.send_ndis_config.capability =
-		net->takes_tags ? NVSP_2_VSC_CAPABILITY_IEEE8021Q : 0;
-	return (net->version < NVSP_PROTOCOL_VERSION_2 || nvsp_tell(net, &config)) &&
-	       nvsp_tell(net, &ndis);
+	config.u.send_ndis_config.capability = net->takes_tags ? NVSP_2_VSC_CAPABILITY_IEEE8021Q : 0;
+	return (net->version < NVSP_PROTOCOL_VERSION_2 || nvsp_tell(net, &config)) && nvsp_tell(net, &ndis);
 }
 
 /* The host has cut the buffer into slots: one section that starts at 0, as Linux asks for. */
@@ -84,10 +82,10 @@ static bool take_section(struct hv_netvsc *net)
 {
 	const struct nvsp_1_send_recv_buf_complete *answer = &net->setup.u.send_recv_buf_complete;
 
-	if (answer->status != NVSP_STAT_SUCCESS || answer->num_sections != 1 ||
-	    answer->section.offset != 0 || answer->section.sub_alloc_size < SLOT_BYTES_MIN ||
+	if (answer->status != NVSP_STAT_SUCCESS || answer->num_sections != 1 || answer->section.offset != 0 ||
+	    answer->section.sub_alloc_size < SLOT_BYTES_MIN ||
 	    (uint64_t)answer->section.sub_alloc_size * answer->section.num_sub_allocs >
-		    HV_NET_RECEIVE_PAGES * PAGE_BYTES) {
+	            HV_NET_RECEIVE_PAGES * PAGE_BYTES) {
 		return false;
 	}
 	net->slot_bytes = answer->section.sub_alloc_size;
@@ -99,12 +97,10 @@ static bool give_receive_buffer(struct hv_netvsc *net)
 {
 	struct nvsp_message message = {.msg_type = NVSP_MSG1_TYPE_SEND_RECV_BUF};
 
-	net->receive_gpadl = hv_gpadl_create(&net->channel, net->receive_pages,
-					     HV_NET_RECEIVE_PAGES);
-	message.u.send_buf =
-		(struct nvsp_1_send_buf){net->receive_gpadl, NETVSC_RECEIVE_BUFFER_ID, 0};
-	return net->receive_gpadl != 0 &&
-	       nvsp_ask(net, &message, NVSP_MSG1_TYPE_SEND_RECV_BUF_COMPLETE) && take_section(net);
+	net->receive_gpadl = hv_gpadl_create(&net->channel, net->receive_pages, HV_NET_RECEIVE_PAGES);
+	message.u.send_buf = (struct nvsp_1_send_buf){net->receive_gpadl, NETVSC_RECEIVE_BUFFER_ID, 0};
+	return net->receive_gpadl != 0 && nvsp_ask(net, &message, NVSP_MSG1_TYPE_SEND_RECV_BUF_COMPLETE) &&
+	       take_section(net);
 }
 
 static bool give_send_buffer(struct hv_netvsc *net)
@@ -113,8 +109,7 @@ static bool give_send_buffer(struct hv_netvsc *net)
 
 	net->send_gpadl = hv_gpadl_create(&net->channel, net->send_pages, HV_NET_SEND_PAGES);
 	message.u.send_buf.gpadl_handle = net->send_gpadl;
-	if (net->send_gpadl == 0 ||
-	    !nvsp_ask(net, &message, NVSP_MSG1_TYPE_SEND_SEND_BUF_COMPLETE) ||
+	if (net->send_gpadl == 0 || !nvsp_ask(net, &message, NVSP_MSG1_TYPE_SEND_SEND_BUF_COMPLETE) ||
 	    net->setup.u.send_send_buf_complete.status != NVSP_STAT_SUCCESS ||
 	    net->setup.u.send_send_buf_complete.section_size < SLOT_BYTES_MIN) {
 		return false;
@@ -151,8 +146,8 @@ static bool control_ask(struct hv_netvsc *net, void *message, uint32_t bytes)
 {
 	struct rndis_message_header *header = message;
 	const struct nvsp_message nvsp = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
-		.u.send_rndis_pkt = {NVSP_RMC_CONTROL, NVSP_INVALID_SECTION_INDEX, 0},
+	        .msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
+	        .u.send_rndis_pkt = {NVSP_RMC_CONTROL, NVSP_INVALID_SECTION_INDEX, 0},
 	};
 	const struct hv_buffer buffer = {.bytes = bytes, .gfns = &net->control_page.gfn};
 	uint32_t request = (uint32_t)++net->sequence;
@@ -165,8 +160,7 @@ static bool control_ask(struct hv_netvsc *net, void *message, uint32_t bytes)
 	net->control_completed = false;
 	net->control_replied = false;
 	net->control_id = (uint64_t)request << 8 | CONTROL_ID;
-	if (!hv_channel_send_buffers(&net->channel, net->control_id, &buffer, 1, &nvsp,
-				     sizeof(nvsp))) {
+	if (!hv_channel_send_buffers(&net->channel, net->control_id, &buffer, 1, &nvsp, sizeof(nvsp))) {
 		net->control_type = 0;
 		return false;
 	}
@@ -183,8 +177,8 @@ static bool rndis_initialize(struct hv_netvsc *net)
 		struct rndis_message_header header;
 		struct rndis_initialize_request body;
 	} PACKED message = {
-		.header.ndis_msg_type = RNDIS_MSG_INIT,
-		.body = {.major_ver = RNDIS_MAJOR_VERSION, .max_xfer_size = RNDIS_TRANSFER_MAX},
+	        .header.ndis_msg_type = RNDIS_MSG_INIT,
+	        .body = {.major_ver = RNDIS_MAJOR_VERSION, .max_xfer_size = RNDIS_TRANSFER_MAX},
 	};
 	struct rndis_initialize_complete reply;
 
@@ -193,8 +187,7 @@ static bool rndis_initialize(struct hv_netvsc *net)
 		return false;
 	}
 	memcpy(&reply, net->control + sizeof(message.header), sizeof(reply));
-	net->batch_max = reply.max_pkt_per_msg < HV_NET_BATCH_MAX ? reply.max_pkt_per_msg
-								  : HV_NET_BATCH_MAX;
+	net->batch_max = reply.max_pkt_per_msg < HV_NET_BATCH_MAX ? reply.max_pkt_per_msg : HV_NET_BATCH_MAX;
 	net->batch_max = net->batch_max == 0 ? 1 : net->batch_max;
 	net->align_shift = reply.pkt_alignment_factor;
 	return reply.status == RNDIS_STATUS_SUCCESS && net->align_shift <= 7;
@@ -207,9 +200,9 @@ uint32_t hv_netvsc_query(struct hv_netvsc *net, uint32_t oid, void *to, uint32_t
 		struct rndis_query_request body;
 		struct ndis_offload object; /* the offload query brings one along */
 	} PACKED message = {
-		.header.ndis_msg_type = RNDIS_MSG_QUERY,
-		.body = {.oid = oid, .info_buf_offset = sizeof(message.body)},
-		.object.header = {NDIS_OBJECT_TYPE_OFFLOAD, 3, NDIS_OFFLOAD_SIZE_6_30},
+	        .header.ndis_msg_type = RNDIS_MSG_QUERY,
+	        .body = {.oid = oid, .info_buf_offset = sizeof(message.body)},
+	        .object.header = {NDIS_OBJECT_TYPE_OFFLOAD, 3, NDIS_OFFLOAD_SIZE_6_30},
 	};
 	struct rndis_query_complete reply;
 	uint32_t bytes = sizeof(message);
@@ -229,8 +222,7 @@ uint32_t hv_netvsc_query(struct hv_netvsc *net, uint32_t oid, void *to, uint32_t
 	    reply.info_buflen > bytes - reply.info_buf_offset || reply.info_buflen > room) {
 		return 0;
 	}
-	memcpy(to, net->control + sizeof(message.header) + reply.info_buf_offset,
-	       reply.info_buflen);
+	memcpy(to, net->control + sizeof(message.header) + reply.info_buf_offset, reply.info_buflen);
 	return reply.info_buflen;
 }
 
@@ -241,8 +233,8 @@ bool hv_netvsc_set(struct hv_netvsc *net, uint32_t oid, const void *value, uint3
 		struct rndis_query_request body;
 		uint8_t value[64];
 	} PACKED message = {
-		.header.ndis_msg_type = RNDIS_MSG_SET,
-		.body = {.oid = oid, .info_buflen = len, .info_buf_offset = sizeof(message.body)},
+	        .header.ndis_msg_type = RNDIS_MSG_SET,
+	        .body = {.oid = oid, .info_buflen = len, .info_buf_offset = sizeof(message.body)},
 	};
 	struct rndis_set_complete reply;
 
@@ -275,16 +267,15 @@ static void rndis_halt(struct hv_netvsc *net)
 		struct rndis_halt_request body;
 	} PACKED message = {.header = {RNDIS_MSG_HALT, sizeof(message)}};
 	const struct nvsp_message nvsp = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
-		.u.send_rndis_pkt = {NVSP_RMC_CONTROL, NVSP_INVALID_SECTION_INDEX, 0},
+	        .msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
+	        .u.send_rndis_pkt = {NVSP_RMC_CONTROL, NVSP_INVALID_SECTION_INDEX, 0},
 	};
 	const struct hv_buffer buffer = {.bytes = sizeof(message), .gfns = &net->control_page.gfn};
 
 	memcpy(net->control_page.bytes, &message, sizeof(message));
 	net->control_id = ++net->sequence << 8 | CONTROL_ID;
 	net->control_completed = false;
-	if (!hv_channel_send_buffers(&net->channel, net->control_id, &buffer, 1, &nvsp,
-				     sizeof(nvsp))) {
+	if (!hv_channel_send_buffers(&net->channel, net->control_id, &buffer, 1, &nvsp, sizeof(nvsp))) {
 		return;
 	}
 	for (uint32_t i = 0; i < net->channel.hv->guest->poll_max && !net->control_completed; i++) {
@@ -297,16 +288,16 @@ static void rndis_halt(struct hv_netvsc *net)
 static bool read_offload(struct hv_netvsc *net)
 {
 	struct ndis_offload_params params = {
-		.header = {NDIS_OBJECT_TYPE_DEFAULT, 3, sizeof(params)},
-		.tcp_ip_v4_csum = NDIS_OFFLOAD_TX_RX_ON,
-		.udp_ip_v4_csum = NDIS_OFFLOAD_TX_RX_ON,
-		.tcp_ip_v6_csum = NDIS_OFFLOAD_TX_RX_ON,
-		.udp_ip_v6_csum = NDIS_OFFLOAD_TX_RX_ON,
-		.lso_v2_ipv4 = NDIS_OFFLOAD_LSOV2_ON,
-		.lso_v2_ipv6 = NDIS_OFFLOAD_LSOV2_ON,
+	        .header = {NDIS_OBJECT_TYPE_DEFAULT, 3, sizeof(params)},
+	        .tcp_ip_v4_csum = NDIS_OFFLOAD_TX_RX_ON,
+	        .udp_ip_v4_csum = NDIS_OFFLOAD_TX_RX_ON,
+	        .tcp_ip_v6_csum = NDIS_OFFLOAD_TX_RX_ON,
+	        .udp_ip_v6_csum = NDIS_OFFLOAD_TX_RX_ON,
+	        .lso_v2_ipv4 = NDIS_OFFLOAD_LSOV2_ON,
+	        .lso_v2_ipv6 = NDIS_OFFLOAD_LSOV2_ON,
 	};
-	uint32_t bytes = hv_netvsc_query(net, RNDIS_OID_TCP_OFFLOAD_HARDWARE_CAPABILITIES,
-					 &net->offload, sizeof(net->offload));
+	uint32_t bytes = hv_netvsc_query(net, RNDIS_OID_TCP_OFFLOAD_HARDWARE_CAPABILITIES, &net->offload,
+	                                 sizeof(net->offload));
 
 	if (bytes < NDIS_OFFLOAD_SIZE_6_0 || net->offload.header.type != NDIS_OBJECT_TYPE_OFFLOAD ||
 	    net->offload.header.revision == 0) {
@@ -323,9 +314,8 @@ static bool rndis_up(struct hv_netvsc *net)
 	const uint32_t filter = FILTER;
 	uint32_t state = RNDIS_MEDIA_STATE_CONNECTED;
 
-	if (!rndis_initialize(net) || hv_netvsc_query(net, RNDIS_OID_802_3_PERMANENT_ADDRESS,
-						      net->mac, 6) != 6 ||
-	    !read_offload(net)) {
+	if (!rndis_initialize(net) ||
+	    hv_netvsc_query(net, RNDIS_OID_802_3_PERMANENT_ADDRESS, net->mac, 6) != 6 || !read_offload(net)) {
 		return false;
 	}
 	(void)hv_netvsc_query(net, RNDIS_OID_GEN_MEDIA_CONNECT_STATUS, &state, sizeof(state));
@@ -377,8 +367,7 @@ static void all_pages_free(struct hv_netvsc *net)
 	}
 }
 
-static void prepare(struct hv_netvsc *net, struct hv_guest *hv, hv_net_receive_fn *receive,
-		    void *context)
+static void prepare(struct hv_netvsc *net, struct hv_guest *hv, hv_net_receive_fn *receive, void *context)
 {
 	uint32_t version_max = net->version_max;
 	bool takes_tags = net->takes_tags;
@@ -393,11 +382,11 @@ static void prepare(struct hv_netvsc *net, struct hv_guest *hv, hv_net_receive_f
 	net->channel.hv = hv;
 }
 
-bool hv_netvsc_open(struct hv_netvsc *net, struct hv_guest *hv, uint32_t index,
-		    hv_net_receive_fn *receive, void *context)
+bool hv_netvsc_open(struct hv_netvsc *net, struct hv_guest *hv, uint32_t index, hv_net_receive_fn *receive,
+                    void *context)
 {
 	const struct vmbus_channel_offer_channel *offer =
-		hv_bus_find(hv, (struct vmbus_guid)VMBUS_CLASS_NETWORK, index);
+	        hv_bus_find(hv, (struct vmbus_guid)VMBUS_CLASS_NETWORK, index);
 
 	prepare(net, hv, receive, context);
 	if (offer == NULL) {
@@ -417,8 +406,7 @@ bool hv_netvsc_open(struct hv_netvsc *net, struct hv_guest *hv, uint32_t index,
 }
 
 /* Buffers of the host's hands are lost. */
-static bool gpadl_take_back(struct hv_netvsc *net, uint32_t *gpadl, struct guest_page *pages,
-			    uint32_t count)
+static bool gpadl_take_back(struct hv_netvsc *net, uint32_t *gpadl, struct guest_page *pages, uint32_t count)
 {
 	bool gone = *gpadl == 0 || hv_gpadl_end(&net->channel, *gpadl);
 
@@ -442,8 +430,7 @@ bool hv_netvsc_close(struct hv_netvsc *net)
 			hv_pages_lose(&net->channel, net->entries[i].pages, HV_NET_LARGE_PAGES);
 		}
 	}
-	gone = gpadl_take_back(net, &net->receive_gpadl, net->receive_pages,
-			       HV_NET_RECEIVE_PAGES) && gone;
+	gone = gpadl_take_back(net, &net->receive_gpadl, net->receive_pages, HV_NET_RECEIVE_PAGES) && gone;
 	gone = gpadl_take_back(net, &net->send_gpadl, net->send_pages, HV_NET_SEND_PAGES) && gone;
 	all_pages_free(net);
 	return gone;

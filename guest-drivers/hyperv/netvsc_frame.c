@@ -59,8 +59,8 @@ static void pages_get(const struct guest_page *pages, uint32_t offset, uint8_t *
 static void info_add(struct head *head, uint8_t *bytes, uint32_t type, uint32_t value)
 {
 	const struct info info = {
-		.header = {sizeof(info), type, sizeof(info.header)},
-		.value = value,
+	        .header = {sizeof(info), type, sizeof(info.header)},
+	        .value = value,
 	};
 
 	memcpy(bytes + sizeof(*head) + head->body.per_pkt_info_len, &info, sizeof(info));
@@ -73,23 +73,22 @@ static void infos_add(struct head *head, uint8_t *bytes, const struct hv_net_fra
 
 	if (frame->segment_bytes != 0) {
 		info_add(head, bytes, RNDIS_PPI_TCP_LARGESEND,
-			 frame->segment_bytes | offset << RNDIS_LSO_TCP_OFFSET_SHIFT | RNDIS_LSO_V2 |
-				 (frame->ipv6 ? RNDIS_LSO_IPV6 : 0));
+		         frame->segment_bytes | offset << RNDIS_LSO_TCP_OFFSET_SHIFT | RNDIS_LSO_V2 |
+		                 (frame->ipv6 ? RNDIS_LSO_IPV6 : 0));
 	} else if (frame->checksum_blank) {
 		info_add(head, bytes, RNDIS_PPI_TCPIP_CHECKSUM,
-			 (frame->ipv6 ? RNDIS_CHECKSUM_TX_IPV6 : RNDIS_CHECKSUM_TX_IPV4) |
-				 (frame->udp ? RNDIS_CHECKSUM_TX_UDP : RNDIS_CHECKSUM_TX_TCP) |
-				 offset << RNDIS_CHECKSUM_TX_TCP_OFFSET_SHIFT);
+		         (frame->ipv6 ? RNDIS_CHECKSUM_TX_IPV6 : RNDIS_CHECKSUM_TX_IPV4) |
+		                 (frame->udp ? RNDIS_CHECKSUM_TX_UDP : RNDIS_CHECKSUM_TX_TCP) |
+		                 offset << RNDIS_CHECKSUM_TX_TCP_OFFSET_SHIFT);
 	}
 	if (frame->tagged) {
-		info_add(head, bytes, RNDIS_PPI_IEEE_8021Q,
-			 (uint32_t)frame->vlan << RNDIS_VLAN_ID_SHIFT);
+		info_add(head, bytes, RNDIS_PPI_IEEE_8021Q, (uint32_t)frame->vlan << RNDIS_VLAN_ID_SHIFT);
 	}
 }
 
 /* Returns the bytes of @bytes used; the message has @padding behind the frame. */
-static uint32_t head_build(const struct hv_net_frame *frame, uint32_t align,
-			   uint8_t bytes[HEAD_BYTES_MAX], uint32_t *padding)
+static uint32_t head_build(const struct hv_net_frame *frame, uint32_t align, uint8_t bytes[HEAD_BYTES_MAX],
+                           uint32_t *padding)
 {
 	struct head head = {.header.ndis_msg_type = RNDIS_MSG_PACKET};
 	uint32_t len;
@@ -120,13 +119,12 @@ static uint32_t entry_take(const struct hv_netvsc *net, uint32_t first, uint32_t
 }
 
 static bool entry_send(struct hv_netvsc *net, uint32_t index, uint32_t section_bytes,
-		       const struct hv_buffer *buffers, uint32_t count)
+                       const struct hv_buffer *buffers, uint32_t count)
 {
 	const struct nvsp_message message = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
-		.u.send_rndis_pkt = {NVSP_RMC_DATA,
-				     section_bytes != 0 ? index : NVSP_INVALID_SECTION_INDEX,
-				     section_bytes},
+	        .msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
+	        .u.send_rndis_pkt = {NVSP_RMC_DATA, section_bytes != 0 ? index : NVSP_INVALID_SECTION_INDEX,
+	                             section_bytes},
 	};
 	struct hv_net_entry *entry = &net->entries[index];
 	bool sent;
@@ -135,8 +133,8 @@ static bool entry_send(struct hv_netvsc *net, uint32_t index, uint32_t section_b
 	entry->used = true;
 	net->used_count++;
 	sent = count == 0 ? hv_channel_send(&net->channel, entry->id, true, &message, sizeof(message))
-			  : hv_channel_send_buffers(&net->channel, entry->id, buffers, count, &message,
-						    sizeof(message));
+	                  : hv_channel_send_buffers(&net->channel, entry->id, buffers, count, &message,
+	                                            sizeof(message));
 	if (!sent) {
 		entry->used = false;
 		net->used_count--;
@@ -146,8 +144,7 @@ static bool entry_send(struct hv_netvsc *net, uint32_t index, uint32_t section_b
 }
 
 /* Bytes that the frames need in one section. */
-static uint32_t section_need(const struct hv_netvsc *net, const struct hv_net_frame *frames,
-			     uint32_t count)
+static uint32_t section_need(const struct hv_netvsc *net, const struct hv_net_frame *frames, uint32_t count)
 {
 	uint8_t bytes[HEAD_BYTES_MAX];
 	uint32_t need = 0, padding;
@@ -176,8 +173,8 @@ static bool send_section(struct hv_netvsc *net, const struct hv_net_frame *frame
 	start = index * net->section_bytes;
 	at = start;
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t len = head_build(&frames[i], i + 1 < count ? 1u << net->align_shift : 1, head,
-					  &padding);
+		uint32_t len =
+		        head_build(&frames[i], i + 1 < count ? 1u << net->align_shift : 1, head, &padding);
 
 		hv_pages_put(net->send_pages, at, head, len);
 		hv_pages_put(net->send_pages, at + len, frames[i].bytes, frames[i].len);
@@ -188,14 +185,14 @@ static bool send_section(struct hv_netvsc *net, const struct hv_net_frame *frame
 
 /* One range a page, as Linux has it. */
 static uint32_t page_ranges(const struct hv_net_entry *entry, uint32_t bytes,
-			    struct hv_buffer buffers[HV_NET_LARGE_PAGES])
+                            struct hv_buffer buffers[HV_NET_LARGE_PAGES])
 {
 	uint32_t count = 0;
 
 	for (; bytes != 0; count++) {
 		buffers[count] = (struct hv_buffer){
-			.bytes = bytes < PAGE_BYTES ? bytes : PAGE_BYTES,
-			.gfns = &entry->pages[count].gfn,
+		        .bytes = bytes < PAGE_BYTES ? bytes : PAGE_BYTES,
+		        .gfns = &entry->pages[count].gfn,
 		};
 		bytes -= buffers[count].bytes;
 	}
@@ -257,8 +254,9 @@ static uint32_t info_take(struct hv_net_frame *frame, const uint8_t *at, uint32_
 	}
 	memcpy(&info.value, at + info.header.ppi_offset, sizeof(info.value));
 	if (info.header.type == RNDIS_PPI_TCPIP_CHECKSUM) {
-		frame->checksum_good = (info.value & (RNDIS_CHECKSUM_RX_TCP_SUCCEEDED |
-						      RNDIS_CHECKSUM_RX_UDP_SUCCEEDED)) != 0;
+		frame->checksum_good =
+		        (info.value & (RNDIS_CHECKSUM_RX_TCP_SUCCEEDED | RNDIS_CHECKSUM_RX_UDP_SUCCEEDED)) !=
+		        0;
 	} else if (info.header.type == RNDIS_PPI_IEEE_8021Q) {
 		frame->tagged = true;
 		frame->vlan = (uint16_t)(info.value >> RNDIS_VLAN_ID_SHIFT & RNDIS_VLAN_ID_MASK);
@@ -296,10 +294,9 @@ static bool take_frame(struct hv_netvsc *net, uint32_t bytes)
 	}
 	memcpy(&head, net->frame, sizeof(head));
 	if (!lies_within(head.body.data_offset, head.body.data_len, bytes - OFFSET_BASE) ||
-	    !lies_within(head.body.per_pkt_info_offset, head.body.per_pkt_info_len,
-			 bytes - OFFSET_BASE) ||
+	    !lies_within(head.body.per_pkt_info_offset, head.body.per_pkt_info_len, bytes - OFFSET_BASE) ||
 	    !infos_take(&frame, net->frame + OFFSET_BASE + head.body.per_pkt_info_offset,
-			head.body.per_pkt_info_len)) {
+	                head.body.per_pkt_info_len)) {
 		return false;
 	}
 	frame.bytes = net->frame + OFFSET_BASE + head.body.data_offset;
@@ -315,8 +312,7 @@ static bool take_reply(struct hv_netvsc *net, uint32_t type, uint32_t bytes)
 	uint32_t request;
 
 	if (net->control_type == 0 || type != net->control_type || net->control_replied ||
-	    bytes < sizeof(struct rndis_message_header) + sizeof(request) ||
-	    bytes > HV_NET_CONTROL_BYTES) {
+	    bytes < sizeof(struct rndis_message_header) + sizeof(request) || bytes > HV_NET_CONTROL_BYTES) {
 		return false;
 	}
 	memcpy(&request, net->frame + sizeof(struct rndis_message_header), sizeof(request));
@@ -338,8 +334,7 @@ static bool take_indication(struct hv_netvsc *net, uint32_t bytes)
 	}
 	memcpy(&status, net->frame + sizeof(struct rndis_message_header), sizeof(status));
 	net->indication_count++;
-	if (status.status == RNDIS_STATUS_MEDIA_CONNECT ||
-	    status.status == RNDIS_STATUS_MEDIA_DISCONNECT) {
+	if (status.status == RNDIS_STATUS_MEDIA_CONNECT || status.status == RNDIS_STATUS_MEDIA_DISCONNECT) {
 		net->connected = status.status == RNDIS_STATUS_MEDIA_CONNECT;
 	}
 	return true;
@@ -379,8 +374,8 @@ static bool take_range(struct hv_netvsc *net, const struct vmtransfer_page_range
 static void take_transfer(struct hv_netvsc *net, const struct hv_packet *packet)
 {
 	struct nvsp_message answer = {
-		.msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT_COMPLETE,
-		.u.send_rndis_pkt_complete.status = NVSP_STAT_SUCCESS,
+	        .msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT_COMPLETE,
+	        .u.send_rndis_pkt_complete.status = NVSP_STAT_SUCCESS,
 	};
 	uint32_t type = 0;
 
@@ -402,8 +397,8 @@ static void take_transfer(struct hv_netvsc *net, const struct hv_packet *packet)
 		}
 	}
 	(void)!hv_channel_complete(&net->channel, packet->id, &answer,
-				   offsetof(struct nvsp_message, u) +
-					   sizeof(answer.u.send_rndis_pkt_complete));
+	                           offsetof(struct nvsp_message, u) +
+	                                   sizeof(answer.u.send_rndis_pkt_complete));
 }
 
 /* A frame's pages and section are ours again. */
@@ -411,17 +406,16 @@ static void entry_end(struct hv_netvsc *net, uint32_t index, const struct nvsp_m
 {
 	net->entries[index].used = false;
 	net->used_count--;
-	net->send_error_count +=
-		message->msg_type != NVSP_MSG1_TYPE_SEND_RNDIS_PKT_COMPLETE ||
-		message->u.send_rndis_pkt_complete.status != NVSP_STAT_SUCCESS;
+	net->send_error_count += message->msg_type != NVSP_MSG1_TYPE_SEND_RNDIS_PKT_COMPLETE ||
+	                         message->u.send_rndis_pkt_complete.status != NVSP_STAT_SUCCESS;
 }
 
 static void take_completion(struct hv_netvsc *net, const struct hv_packet *packet)
 {
 	uint32_t index = (uint32_t)(packet->id & 0xFF);
 	struct nvsp_message message = {0};
-	uint32_t bytes = packet->payload_bytes < sizeof(message) ? packet->payload_bytes
-								 : (uint32_t)sizeof(message);
+	uint32_t bytes =
+	        packet->payload_bytes < sizeof(message) ? packet->payload_bytes : (uint32_t)sizeof(message);
 
 	memcpy(&message, packet->payload, bytes);
 	if (packet->id == net->setup_id && net->setup_id != 0 && !net->setup_done) {
@@ -430,7 +424,7 @@ static void take_completion(struct hv_netvsc *net, const struct hv_packet *packe
 	} else if (packet->id == net->control_id && !net->control_completed) {
 		net->control_completed = true;
 	} else if (index < HV_NET_ENTRIES && net->entries[index].used &&
-		   net->entries[index].id == packet->id) {
+	           net->entries[index].id == packet->id) {
 		entry_end(net, index, &message);
 	} else {
 		hv_channel_break(&net->channel);

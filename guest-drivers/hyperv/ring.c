@@ -78,7 +78,7 @@ uint32_t hv_ring_room(const struct hv_ring *ring)
 }
 
 enum hv_ring_status hv_ring_send(struct hv_ring *ring, const struct hv_part *parts, uint32_t count,
-				 bool *signal)
+                                 bool *signal)
 {
 	static const uint8_t zeros[8];
 	uint8_t *control = ring->pages[0].bytes;
@@ -102,7 +102,7 @@ enum hv_ring_status hv_ring_send(struct hv_ring *ring, const struct hv_part *par
 	guest_store32(control + VMBUS_RING_WRITE_INDEX, ring->own);
 	guest_barrier();
 	*signal = guest_load32(control + VMBUS_RING_INTERRUPT_MASK) == 0 &&
-		  guest_load32(control + VMBUS_RING_READ_INDEX) == start;
+	          guest_load32(control + VMBUS_RING_READ_INDEX) == start;
 	return HV_RING_OK;
 }
 
@@ -143,12 +143,11 @@ static bool lengths_are_right(const struct vmpacket_descriptor *d, uint32_t used
 {
 	uint32_t len = d->len8 * 8u, offset = d->offset8 * 8u;
 
-	return offset >= sizeof(*d) && offset <= len && len <= room &&
-	       len + VMBUS_RING_TRAILER_BYTES <= used;
+	return offset >= sizeof(*d) && offset <= len && len <= room && len + VMBUS_RING_TRAILER_BYTES <= used;
 }
 
 enum hv_ring_status hv_ring_receive(struct hv_ring *ring, uint8_t *to, uint32_t room, uint32_t *len,
-				    bool *signal)
+                                    bool *signal)
 {
 	uint8_t *control = ring->pages[0].bytes;
 	uint32_t raw_write = guest_load32(control + VMBUS_RING_WRITE_INDEX);
@@ -171,8 +170,7 @@ enum hv_ring_status hv_ring_receive(struct hv_ring *ring, uint8_t *to, uint32_t 
 	}
 	*len = d.len8 * 8u;
 	memcpy(to, &d, sizeof(d));
-	copy_out(ring, advance(ring, ring->own, sizeof(d)), to + sizeof(d),
-		 *len - (uint32_t)sizeof(d));
+	copy_out(ring, advance(ring, ring->own, sizeof(d)), to + sizeof(d), *len - (uint32_t)sizeof(d));
 	ring->own = advance(ring, ring->own, *len + VMBUS_RING_TRAILER_BYTES);
 	guest_store32(control + VMBUS_RING_READ_INDEX, ring->own);
 	*signal = wants_room(ring, *len + VMBUS_RING_TRAILER_BYTES);

@@ -41,8 +41,7 @@ static void put_be(uint8_t *at, uint64_t value, uint32_t bytes)
 
 /* ------------------------------------------------------------------ completions */
 
-static void slot_end(struct hv_storvsc *stor, struct hv_stor_slot *slot,
-		     const struct hv_scsi_result *result)
+static void slot_end(struct hv_storvsc *stor, struct hv_stor_slot *slot, const struct hv_scsi_result *result)
 {
 	slot->used = false;
 	stor->used_count--;
@@ -50,22 +49,19 @@ static void slot_end(struct hv_storvsc *stor, struct hv_stor_slot *slot,
 }
 
 /* What the SRB says, as far as it can be true. */
-static void srb_end(struct hv_storvsc *stor, struct hv_stor_slot *slot,
-		    const struct vmscsi_request *srb)
+static void srb_end(struct hv_storvsc *stor, struct hv_stor_slot *slot, const struct vmscsi_request *srb)
 {
 	struct hv_scsi_result result = {
-		.answered = true,
-		.srb_status = srb->srb_status,
-		.scsi_status = srb->scsi_status,
-		.bytes = srb->data_transfer_length < slot->bytes ? srb->data_transfer_length
-								 : slot->bytes,
+	        .answered = true,
+	        .srb_status = srb->srb_status,
+	        .scsi_status = srb->scsi_status,
+	        .bytes = srb->data_transfer_length < slot->bytes ? srb->data_transfer_length : slot->bytes,
 	};
 
 	if (srb->scsi_status == SAM_STAT_CHECK_CONDITION &&
 	    (srb->srb_status & SRB_STATUS_AUTOSENSE_VALID) != 0) {
-		result.sense_bytes = srb->sense_info_length < VSTOR_SENSE_BYTES
-					     ? srb->sense_info_length
-					     : VSTOR_SENSE_BYTES;
+		result.sense_bytes = srb->sense_info_length < VSTOR_SENSE_BYTES ? srb->sense_info_length
+		                                                                : VSTOR_SENSE_BYTES;
 		memcpy(result.sense, srb->u.sense_data, result.sense_bytes);
 	}
 	slot_end(stor, slot, &result);
@@ -90,8 +86,8 @@ static void stor_take(void *context, const struct hv_packet *packet)
 {
 	struct hv_storvsc *stor = context;
 	struct vstor_packet copy = {0};
-	uint32_t bytes = packet->payload_bytes < sizeof(copy) ? packet->payload_bytes
-							      : (uint32_t)sizeof(copy);
+	uint32_t bytes =
+	        packet->payload_bytes < sizeof(copy) ? packet->payload_bytes : (uint32_t)sizeof(copy);
 
 	memcpy(&copy, packet->payload, bytes);
 	if (packet->type == VM_PKT_COMP && bytes == sizeof(copy)) {
@@ -137,7 +133,7 @@ static bool setup_simple(struct hv_storvsc *stor, uint32_t operation)
 static bool agree_version(struct hv_storvsc *stor)
 {
 	static const uint16_t versions[] = {VMSTOR_PROTO_VERSION_WIN10, VMSTOR_PROTO_VERSION_WIN8_1,
-					    VMSTOR_PROTO_VERSION_WIN8};
+	                                    VMSTOR_PROTO_VERSION_WIN8};
 
 	for (uint32_t i = 0; i < ARRAY_COUNT(versions); i++) {
 		struct vstor_packet packet = {.operation = VSTOR_OPERATION_QUERY_PROTOCOL_VERSION};
@@ -164,8 +160,7 @@ static bool read_properties(struct hv_storvsc *stor)
 	if (!setup_ask(stor, &packet) || packet.status != VMBUS_STATUS_SUCCESS) {
 		return false;
 	}
-	stor->max_transfer_bytes =
-		packet.u.storage_channel_properties.max_transfer_bytes & ~PAGE_MASK;
+	stor->max_transfer_bytes = packet.u.storage_channel_properties.max_transfer_bytes & ~PAGE_MASK;
 	return stor->max_transfer_bytes != 0;
 }
 
@@ -178,7 +173,7 @@ static bool initialize(struct hv_storvsc *stor)
 bool hv_storvsc_open(struct hv_storvsc *stor, struct hv_guest *hv, uint32_t index)
 {
 	const struct vmbus_channel_offer_channel *offer =
-		hv_bus_find(hv, (struct vmbus_guid)VMBUS_CLASS_SCSI, index);
+	        hv_bus_find(hv, (struct vmbus_guid)VMBUS_CLASS_SCSI, index);
 	uint16_t version_max = stor->version_max;
 
 	memset(stor, 0, sizeof(*stor));
@@ -237,31 +232,31 @@ static uint32_t slot_find(const struct hv_storvsc *stor)
 static bool srb_send(struct hv_storvsc *stor, uint64_t id, const struct hv_scsi_command *command)
 {
 	struct vstor_packet packet = {
-		.operation = VSTOR_OPERATION_EXECUTE_SRB,
-		.flags = VSTOR_REQUEST_COMPLETION_FLAG,
-		.u.vm_srb = {
-			.length = sizeof(struct vmscsi_request),
-			.path_id = command->path,
-			.target_id = command->target,
-			.lun = command->lun,
-			.cdb_length = command->cdb_bytes,
-			.sense_info_length = VSTOR_SENSE_BYTES,
-			.data_in = command->direction,
-			.data_transfer_length = command->buffer.bytes,
-			.time_out_value = SRB_TIMEOUT_S,
-		},
+	        .operation = VSTOR_OPERATION_EXECUTE_SRB,
+	        .flags = VSTOR_REQUEST_COMPLETION_FLAG,
+	        .u.vm_srb =
+	                {
+	                        .length = sizeof(struct vmscsi_request),
+	                        .path_id = command->path,
+	                        .target_id = command->target,
+	                        .lun = command->lun,
+	                        .cdb_length = command->cdb_bytes,
+	                        .sense_info_length = VSTOR_SENSE_BYTES,
+	                        .data_in = command->direction,
+	                        .data_transfer_length = command->buffer.bytes,
+	                        .time_out_value = SRB_TIMEOUT_S,
+	                },
 	};
 
 	memcpy(packet.u.vm_srb.u.cdb, command->cdb, sizeof(command->cdb));
 	if (command->buffer.bytes == 0) {
 		return hv_channel_send(&stor->channel, id, true, &packet, sizeof(packet));
 	}
-	return hv_channel_send_buffers(&stor->channel, id, &command->buffer, 1, &packet,
-				       sizeof(packet));
+	return hv_channel_send_buffers(&stor->channel, id, &command->buffer, 1, &packet, sizeof(packet));
 }
 
-bool hv_storvsc_submit(struct hv_storvsc *stor, const struct hv_scsi_command *command,
-		       hv_scsi_done_fn *done, void *context)
+bool hv_storvsc_submit(struct hv_storvsc *stor, const struct hv_scsi_command *command, hv_scsi_done_fn *done,
+                       void *context)
 {
 	uint32_t index = slot_find(stor);
 	uint64_t id = ++stor->sequence << 8 | index;
@@ -271,8 +266,7 @@ bool hv_storvsc_submit(struct hv_storvsc *stor, const struct hv_scsi_command *co
 	}
 	/* The slot first: the answer may come before the send returns. */
 	stor->slots[index] = (struct hv_stor_slot){
-		.used = true, .id = id, .bytes = command->buffer.bytes, .done = done,
-		.context = context};
+	        .used = true, .id = id, .bytes = command->buffer.bytes, .done = done, .context = context};
 	stor->used_count++;
 	if (!srb_send(stor, id, command)) {
 		stor->slots[index].used = false;
@@ -308,7 +302,7 @@ static void forget(struct hv_storvsc *stor, const struct run *run)
 }
 
 bool hv_storvsc_run(struct hv_storvsc *stor, const struct hv_scsi_command *command,
-		    struct hv_scsi_result *result)
+                    struct hv_scsi_result *result)
 {
 	struct run run = {.done = false};
 
@@ -330,13 +324,13 @@ bool hv_storvsc_run(struct hv_storvsc *stor, const struct hv_scsi_command *comma
 
 /* A command whose answer of at most @bytes comes into the driver's page. Its length; 0: it failed. */
 static uint32_t ask(struct hv_storvsc *stor, uint8_t lun, const uint8_t *cdb, uint8_t cdb_bytes,
-		    uint32_t bytes)
+                    uint32_t bytes)
 {
 	struct hv_scsi_command command = {
-		.lun = lun,
-		.cdb_bytes = cdb_bytes,
-		.direction = VSTOR_DATA_IN,
-		.buffer = {.bytes = bytes, .gfns = &stor->page.gfn},
+	        .lun = lun,
+	        .cdb_bytes = cdb_bytes,
+	        .direction = VSTOR_DATA_IN,
+	        .buffer = {.bytes = bytes, .gfns = &stor->page.gfn},
 	};
 	struct hv_scsi_result result;
 
@@ -421,8 +415,7 @@ bool hv_disk_open(struct hv_disk *disk, struct hv_storvsc *stor, uint8_t lun)
 	return inquire(disk) && read_capacity(disk) && read_mode(disk);
 }
 
-static void transfer_cdb(struct hv_scsi_command *command, bool write, uint64_t sector,
-			 uint32_t count)
+static void transfer_cdb(struct hv_scsi_command *command, bool write, uint64_t sector, uint32_t count)
 {
 	if (sector + count <= UINT32_MAX) {
 		command->cdb[0] = write ? SCSI_WRITE_10 : SCSI_READ_10;
@@ -438,7 +431,7 @@ static void transfer_cdb(struct hv_scsi_command *command, bool write, uint64_t s
 }
 
 bool hv_disk_submit(struct hv_disk *disk, enum hv_disk_operation operation, uint64_t sector,
-		    const struct hv_buffer *buffer, hv_scsi_done_fn *done, void *context)
+                    const struct hv_buffer *buffer, hv_scsi_done_fn *done, void *context)
 {
 	struct hv_scsi_command command = {.lun = disk->lun};
 
@@ -450,7 +443,6 @@ bool hv_disk_submit(struct hv_disk *disk, enum hv_disk_operation operation, uint
 	}
 	command.direction = (uint8_t)(operation == HV_DISK_WRITE ? VSTOR_DATA_OUT : VSTOR_DATA_IN);
 	command.buffer = *buffer;
-	transfer_cdb(&command, operation == HV_DISK_WRITE, sector,
-		     buffer->bytes / disk->sector_bytes);
+	transfer_cdb(&command, operation == HV_DISK_WRITE, sector, buffer->bytes / disk->sector_bytes);
 	return hv_storvsc_submit(disk->stor, &command, done, context);
 }

@@ -58,8 +58,7 @@ static bool message_take(struct hv_guest *hv, uint32_t *type, uint8_t *bytes, ui
 	if (*type == HVMSG_NONE) {
 		return false;
 	}
-	*size = __atomic_load_n(slot + offsetof(struct hv_message_header, payload_size),
-				__ATOMIC_RELAXED);
+	*size = __atomic_load_n(slot + offsetof(struct hv_message_header, payload_size), __ATOMIC_RELAXED);
 	*size = *size < HV_MESSAGE_PAYLOAD_BYTE_COUNT ? *size : HV_MESSAGE_PAYLOAD_BYTE_COUNT;
 	memcpy(bytes, slot + sizeof(struct hv_message_header), *size);
 	guest_store32(slot, HVMSG_NONE);
@@ -95,8 +94,7 @@ static void events_handle(struct hv_guest *hv)
 		if (__atomic_load_n(&flags[word], __ATOMIC_RELAXED) == 0) {
 			continue;
 		}
-		for (set = __atomic_exchange_n(&flags[word], 0, __ATOMIC_SEQ_CST); set != 0;
-		     set &= set - 1) {
+		for (set = __atomic_exchange_n(&flags[word], 0, __ATOMIC_SEQ_CST); set != 0; set &= set - 1) {
 			uint32_t bit = (uint32_t)__builtin_ctzll(set);
 
 			hv->spurious_events += !hv_bus_event(hv, word * 64 + bit);

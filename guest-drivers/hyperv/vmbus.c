@@ -18,8 +18,7 @@ bool hv_bus_post(struct hv_guest *hv, const void *message, uint32_t size)
 		if (status == HV_STATUS_SUCCESS) {
 			return true;
 		}
-		if (status != HV_STATUS_INSUFFICIENT_BUFFERS &&
-		    status != HV_STATUS_INSUFFICIENT_MEMORY) {
+		if (status != HV_STATUS_INSUFFICIENT_BUFFERS && status != HV_STATUS_INSUFFICIENT_MEMORY) {
 			return false;
 		}
 		hv_poll(hv);
@@ -27,8 +26,7 @@ bool hv_bus_post(struct hv_guest *hv, const void *message, uint32_t size)
 	return false;
 }
 
-void hv_bus_expect(struct hv_guest *hv, uint32_t type, uint32_t id_count, uint32_t id0,
-		   uint32_t id1)
+void hv_bus_expect(struct hv_guest *hv, uint32_t type, uint32_t id_count, uint32_t id0, uint32_t id1)
 {
 	hv->bus.wait = (struct hv_wait){.type = type, .id_count = id_count, .ids = {id0, id1}};
 }
@@ -125,7 +123,7 @@ static bool take_answer(struct hv_wait *wait, uint32_t type, const uint8_t *byte
 {
 	if (wait->type != type || wait->done ||
 	    memcmp(bytes + sizeof(struct vmbus_channel_message_header), wait->ids,
-		   wait->id_count * sizeof(wait->ids[0])) != 0) {
+	           wait->id_count * sizeof(wait->ids[0])) != 0) {
 		return false;
 	}
 	memcpy(wait->bytes, bytes, size);
@@ -174,9 +172,9 @@ bool hv_bus_event(struct hv_guest *hv, uint32_t relid)
 static bool contact(struct hv_guest *hv, uint32_t version)
 {
 	struct vmbus_channel_initiate_contact message = {
-		.header.msgtype = CHANNELMSG_INITIATE_CONTACT,
-		.vmbus_version_requested = version,
-		.target_vcpu = hv->vp_index,
+	        .header.msgtype = CHANNELMSG_INITIATE_CONTACT,
+	        .vmbus_version_requested = version,
+	        .target_vcpu = hv->vp_index,
 	};
 	struct vmbus_channel_version_response response;
 	bool names_connection = version >= VERSION_WIN10_V5;
@@ -185,14 +183,13 @@ static bool contact(struct hv_guest *hv, uint32_t version)
 		message.msg_sint = HV_SYNIC_VMBUS_SINT;
 	}
 	hv->bus.connection_id =
-		names_connection ? VMBUS_MESSAGE_CONNECTION_ID_4 : VMBUS_MESSAGE_CONNECTION_ID;
+	        names_connection ? VMBUS_MESSAGE_CONNECTION_ID_4 : VMBUS_MESSAGE_CONNECTION_ID;
 	hv_bus_expect(hv, CHANNELMSG_VERSION_RESPONSE, 0, 0, 0);
 	if (!hv_bus_post(hv, &message, sizeof(message)) || !hv_bus_await(hv)) {
 		return false;
 	}
 	memcpy(&response, hv->bus.wait.bytes, sizeof(response));
-	if (response.version_supported == 0 ||
-	    response.connection_state != VMBUS_CONNECTION_SUCCESSFUL) {
+	if (response.version_supported == 0 || response.connection_state != VMBUS_CONNECTION_SUCCESSFUL) {
 		return false;
 	}
 	if (names_connection) {
@@ -204,8 +201,8 @@ static bool contact(struct hv_guest *hv, uint32_t version)
 bool hv_bus_connect(struct hv_guest *hv, uint32_t version_max)
 {
 	static const uint32_t versions[] = {
-		VERSION_WIN10_V5_3, VERSION_WIN10_V5_2, VERSION_WIN10_V5_1,
-		VERSION_WIN10_V5,   VERSION_WIN10_V4_1, VERSION_WIN10,
+	        VERSION_WIN10_V5_3, VERSION_WIN10_V5_2, VERSION_WIN10_V5_1,
+	        VERSION_WIN10_V5,   VERSION_WIN10_V4_1, VERSION_WIN10,
 	};
 
 	memset(&hv->bus, 0, sizeof(hv->bus));
@@ -231,12 +228,11 @@ bool hv_bus_unload(struct hv_guest *hv)
 	return ask_simple(hv, CHANNELMSG_UNLOAD, CHANNELMSG_UNLOAD_RESPONSE);
 }
 
-const struct vmbus_channel_offer_channel *hv_bus_find(const struct hv_guest *hv,
-						      struct vmbus_guid class_id, uint32_t index)
+const struct vmbus_channel_offer_channel *hv_bus_find(const struct hv_guest *hv, struct vmbus_guid class_id,
+                                                      uint32_t index)
 {
 	for (uint32_t i = 0; i < hv->bus.offer_count; i++) {
-		if (memcmp(&hv->bus.offers[i].if_type, &class_id, sizeof(class_id)) == 0 &&
-		    index-- == 0) {
+		if (memcmp(&hv->bus.offers[i].if_type, &class_id, sizeof(class_id)) == 0 && index-- == 0) {
 			return &hv->bus.offers[i];
 		}
 	}

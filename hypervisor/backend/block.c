@@ -111,6 +111,7 @@ void block_submit(struct block *block, struct block_request *request)
 
 	request->block = block;
 	count(operation_counter(block, request->operation));
+	count(&block->in_flight);
 	if (status != BLOCK_OK) {
 		block_done(request, status);
 		return;
@@ -121,8 +122,11 @@ void block_submit(struct block *block, struct block_request *request)
 
 void block_done(struct block_request *request, enum block_status status)
 {
+	struct block *block = request->block;
+
 	if (status != BLOCK_OK) {
-		count(&request->block->error_count);
+		count(&block->error_count);
 	}
 	request->done(request, status);
+	__atomic_fetch_sub(&block->in_flight, 1, __ATOMIC_RELEASE);
 }

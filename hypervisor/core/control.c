@@ -76,6 +76,9 @@ static bool open_devices(struct vm *vm)
 
 static void close_devices(struct vm *vm)
 {
+	for (uint32_t i = 0; i < vm->config.disk_count; i++) {
+		host_disk_close(&vm->disks[i]);
+	}
 	for (uint32_t i = 0; i < vm->config.nic_count; i++) {
 		if (vm->ports[i].owner != NULL) {
 			switch_remove_port(&vm->ports[i]);
@@ -100,6 +103,7 @@ static void set_origin(struct vm *vm)
 	vm->heap_bytes = 0;
 	vm->page_count = 0;
 	vm->stop_reason[0] = 0;
+	vm->quiescing = false;
 	__atomic_store_n(&vm->stopping, VM_NOT_STARTED, __ATOMIC_SEQ_CST);
 }
 
@@ -208,10 +212,38 @@ static bool any_guest_runs(void)
 	return false;
 }
 
+/*
+ * All vCPUs are off their CPUs. What another CPU had begun for the guest (a timer's callback, the last line of
+ * blocking a vCPU) ends before that CPU takes interrupts again; so a guest is taken apart only after each has.
+ */
+static bool is_quiet(struct vm *vm)
+{
+	bool quiet = true;
+
+	if (!vm->quiescing) {
+		for (uint32_t i = 0; i < cpu_count(); i++) {
+			vm->quiet_passes[i] = __atomic_load_n(&cpus[i].passes, __ATOMIC_SEQ_CST);
+			if (i != cpu_self()) {
+				cpu_kick(i);
+			}
+		}
+		vm->quiescing = true;
+		return false;
+	}
+	for (uint32_t i = 0; i < cpu_count(); i++) {
+		quiet = quiet && (i == cpu_self() ||
+				  vm->quiet_passes[i] != __atomic_load_n(&cpus[i].passes, __ATOMIC_SEQ_CST));
+	}
+	for (uint32_t i = 0; i < vm->config.disk_count; i++) {
+		quiet = quiet && __atomic_load_n(&vm->disks[i].in_flight, __ATOMIC_ACQUIRE) == 0;
+	}
+	return quiet;
+}
+
 void control_poll(void)
 {
 	static bool said_idle = true; /* nothing has run yet */
-	static bool busy; /* a start takes long and lets interrupts in, and so comes here again */
+	static bool busy;	      /* a start takes long and lets interrupts in, and so comes here again */
 
 	if (busy) {
 		return;
@@ -221,8 +253,8 @@ void control_poll(void)
 		struct vm *vm = &vms[i];
 
 		if (vm->life == VM_RUNNING && __atomic_load_n(&vm->stopping, __ATOMIC_SEQ_CST) != 0 &&
-		    (this_cpu()->current == NULL || this_cpu()->current->vm != vm) &&
-		    sched_vm_is_idle(vm)) {
+		    (this_cpu()->current == NULL || this_cpu()->current->vm != vm) && sched_vm_is_idle(vm) &&
+		    is_quiet(vm)) {
 			finish(vm);
 		}
 	}

@@ -124,6 +124,8 @@ struct vm {
 	uint32_t stopping; /* atomic: 0, or 1 + enum vm_stop_how, or VM_KILLED */
 	char stop_reason[96];
 	uint32_t start_count;
+	bool quiescing; /* ending: waits until every CPU has passed quiet_passes */
+	uint64_t quiet_passes[HOST_CPUS_MAX];
 	bool autostart;
 
 	struct vcpu *vcpus[VM_VCPU_MAX];

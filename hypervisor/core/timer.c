@@ -31,6 +31,14 @@ static struct vm_timer *timer_of(struct list_node *node)
 	return CONTAINER_OF(node, struct vm_timer, node);
 }
 
+/* A guest that ends gets no more callbacks: what they would touch goes away. */
+static bool is_ending(const struct vm_timer *timer)
+{
+	uint32_t how = __atomic_load_n(&timer->vcpu->vm->stopping, __ATOMIC_SEQ_CST);
+
+	return how != 0 && how != VM_NOT_STARTED;
+}
+
 /* Under the lock: lets the CPU's own entries see the first deadline without it. */
 static void note_first(struct cpu *cpu)
 {
@@ -91,6 +99,7 @@ static struct vm_timer *take_due(struct cpu *cpu, uint64_t now)
 		list_remove(&timer->node);
 		__atomic_store_n(&timer->armed, false, __ATOMIC_RELEASE);
 		note_first(cpu);
+		timer = is_ending(timer) ? NULL : timer;
 	}
 	spin_unlock(&cpu->timer_lock);
 	return timer;

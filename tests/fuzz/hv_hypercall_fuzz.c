@@ -144,6 +144,29 @@ static void call(struct vm *vm, struct input *in)
 	}
 }
 
+/* PostMessage or SignalEvent as a guest makes them, but for the lengths and numbers. */
+static void speak(struct vm *vm, struct input *in)
+{
+	struct vcpu *vcpu = take_vcpu(vm, in);
+	struct cpu_regs *regs = vcpu_regs(vcpu);
+	const struct hv_input_post_message post = {
+		.connection_id = 1,
+		.message_type = 1u + take8(in) % 2,
+		.payload_size = take8(in) | (take8(in) & 15u) << 8,
+	};
+	uint64_t at = take_gpa(in);
+
+	host_vcpu_set_mode(vcpu, (struct vcpu_mode){.protected_mode = true, .code64 = true});
+	regs->gpr[REG_RCX] = HVCALL_SIGNAL_EVENT | HV_HYPERCALL_FAST_BIT;
+	regs->gpr[REG_RDX] = 2 | (uint64_t)post.payload_size << 32;
+	if (post.message_type == 1) {
+		(void)!vm_write(vm, gpa(at), &post, sizeof(post));
+		regs->gpr[REG_RCX] = HVCALL_POST_MESSAGE;
+		regs->gpr[REG_RDX] = at;
+	}
+	must(hyperv_face.hypercall(vcpu) == FACE_CALL_DONE);
+}
+
 static void write_memory(struct vm *vm, struct input *in)
 {
 	uint8_t bytes[64];
@@ -161,7 +184,7 @@ static void step(struct vm *vm, struct input *in)
 	struct cpuid_regs regs;
 	struct vcpu *vcpu;
 
-	switch (take8(in) % 9) {
+	switch (take8(in) % 10) {
 	case 0:
 	case 1:
 		write_msr(vm, in);
@@ -183,6 +206,9 @@ static void step(struct vm *vm, struct input *in)
 		break;
 	case 7:
 		host_time_advance_ns(vm, (uint64_t)take8(in) * 3000);
+		break;
+	case 8:
+		speak(vm, in);
 		break;
 	default:
 		vcpu = take_vcpu(vm, in);

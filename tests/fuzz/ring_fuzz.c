@@ -4,7 +4,7 @@
  *
  * Input: byte 0 flags, then 8 words of 32 bits for the two control pages, then the guest-to-host ring. Flag 0: rings change
  * under us. Flag 1: the disk keeps its requests until the end. Flag 2: the initialization is done first. Flag 3:
- * the write index is where the input ends.
+ * the write index is where the input ends. Flag 4: the indexes that are the guest's are in bounds.
  */
 #include <stdlib.h>
 
@@ -69,6 +69,10 @@ static void fill_rings(struct guest *guest, struct guest_channel *channel, const
 	}
 	memcpy(out, data, 16);
 	memcpy(in, data + 16, 16);
+	if ((flags & 16) != 0) {
+		out->write_index = out->write_index % channel->data_bytes & ~7u;
+		in->read_index = in->read_index % channel->data_bytes & ~7u;
+	}
 	memcpy(host_vm_bytes(guest->vm, channel->out_at + PAGE_BYTES, len), data + 32, len);
 }
 
@@ -90,6 +94,24 @@ static void play(struct guest *guest, struct guest_channel *channel, const uint8
 		}
 	}
 	host_load_hook(NULL, NULL);
+}
+
+/* Opens it with control pages that hold the input: taken or refused, and signalled in both cases. */
+static void open_filled(struct guest *guest, struct guest_channel *channel, const uint8_t *data)
+{
+	uint32_t gpadl = guest_post_gpadl(guest, channel->offer.child_relid, RINGS, 2 * RING_PAGES);
+
+	CU_ASSERT_FATAL(guest_gpadl_status(guest) == 0);
+	memcpy(guest_ring(guest, channel->out_at), data, 16);
+	memcpy(guest_ring(guest, channel->in_at), data + 16, 16);
+	if (guest_open_with(guest, channel->offer.child_relid, gpadl, RING_PAGES, 0) == 0) {
+		guest_signal(guest, channel);
+		for (uint32_t k = 0; k < 200 && host_run_work_once(guest->vm); k++) {
+		}
+		guest_close(guest, channel);
+	}
+	guest_post_teardown(guest, channel->offer.child_relid, gpadl);
+	CU_ASSERT_FATAL(guest_receive(guest) == CHANNELMSG_GPADL_TORNDOWN);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -116,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest_close(guest, &channel);
 	end_held(guest);
 	CU_ASSERT_FATAL(host_vm_leaks(guest->vm).pins == 2 * RING_PAGES); /* the GPADL's */
+	open_filled(guest, &channel, data + 1);
 	guest_open(guest, &channel, scsi, RINGS, RING_PAGES);
 	initialize(guest, &channel);
 	guest_free(guest);

@@ -19,6 +19,7 @@
 #define COMMANDS_MAX 64u
 
 static struct guest *guest;
+static uint8_t last_ids[2]; /* channel and list of the last bring_up() */
 
 static void post(const void *message, size_t size)
 {
@@ -91,9 +92,25 @@ static void signal_channel(uint8_t relid)
 	(void)synic_port_signal(vm_vcpu(guest->vm, 0), 0x100u + relid % 6, 0);
 }
 
+/* What a guest does first, as it should be done: so the input's own commands meet an open channel. */
+static void bring_up(const uint8_t *bytes)
+{
+	uint8_t relid = bytes[0] % 5 + 1u, id = bytes[1] % 4;
+	const uint8_t list[] = {7, relid, id, bytes[2]};
+	const uint8_t open[] = {relid, id, 4, 0};
+
+	last_ids[0] = relid;
+	last_ids[1] = id;
+	post_contact(1);
+	(void)host_run(guest->vm);
+	post_gpadl(list);
+	post_open(open);
+	(void)host_run(guest->vm);
+}
+
 static void command(uint8_t what, const uint8_t *bytes, uint8_t size)
 {
-	switch (what % 12) {
+	switch (what % 15) {
 	case 0:
 		post(bytes, size);
 		break;
@@ -127,6 +144,13 @@ static void command(uint8_t what, const uint8_t *bytes, uint8_t size)
 	case 10:
 		host_time_advance_ns(guest->vm, (uint64_t)bytes[0] << 28);
 		break;
+	case 11:
+		bring_up(bytes);
+		break;
+	case 12:
+		post_ids(bytes[0] % 2 == 0 ? CHANNELMSG_GPADL_TEARDOWN : CHANNELMSG_CLOSECHANNEL,
+			 last_ids);
+		break;
 	default:
 		(void)host_run_work_once(guest->vm);
 		break;
@@ -140,6 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t bytes[256];
 
 	guest = guest_new();
+	memset(last_ids, 0, sizeof(last_ids));
 	for (uint32_t i = 0; i < COMMANDS_MAX && size >= 2; i++) {
 		uint8_t what = data[0], len = data[1] < size - 2 ? data[1] : (uint8_t)(size - 2);
 

@@ -76,12 +76,26 @@ static void read_some(struct input *in)
 	}
 }
 
+/* A header with any length, or many bytes of the middle of a message. */
+static void long_message(struct input *in)
+{
+	struct xen_xs_message header = {.type = take(in, 1) % 28, .len = take(in, 2)};
+	uint8_t bytes[1024];
+	uint32_t len = take(in, 2) % sizeof(bytes);
+
+	memset(bytes, (int)take(in, 1), sizeof(bytes));
+	if (header.len % 4 == 0) {
+		(void)fake_store_put(vm, &header, sizeof(header));
+	}
+	(void)fake_store_put(vm, bytes, len);
+}
+
 static void action(struct input *in)
 {
 	volatile struct xen_xs_ring *ring = fake_store_ring(vm);
 	uint8_t bytes[64];
 
-	switch (take(in, 1) % 10) {
+	switch (take(in, 1) % 12) {
 	case 0:
 		for (size_t i = 0; i < sizeof(bytes); i++) {
 			bytes[i] = (uint8_t)take(in, 1);
@@ -103,6 +117,10 @@ static void action(struct input *in)
 		break;
 	case 5:
 		read_some(in);
+		break;
+	case 6:
+	case 7:
+		long_message(in);
 		break;
 	default:
 		message(in);

@@ -295,3 +295,57 @@ bool hv_packet_sum_is_right(const uint8_t *bytes, uint32_t len)
 	return len >= 34 && ip[0] == 0x45 && total <= len - 14 && sum16(ip, 20, 0) == 0xFFFF &&
 	       sum16(ip + 20, total - 20, sum16(ip + 12, 8, ip[9] + total - 20)) == 0xFFFF;
 }
+
+/* ------------------------------------------------------------------ a whole life */
+
+void hv_life(void)
+{
+	struct hv_guest *hv = &hv_rig.hvs[0];
+	static struct hv_ic ic;
+	struct hv_netvsc *net = &hv_rig.ends[0].net;
+	static struct hv_io io;
+	struct hv_net_frame frame = {.bytes = hv_rig.packet, .len = 300};
+
+	memset(&io, 0, sizeof(io));
+	memset(&hv_rig.ends[0], 0, sizeof(hv_rig.ends[0]));
+	if (!hv_start(hv, &hv_rig.loops[0].guest) ||
+	    !hv_bus_connect(hv, VERSION_WIN10_V5_3) || !hv_bus_offers(hv)) {
+		return;
+	}
+	if (hv_storvsc_open(&hv_rig.stor, hv, 0)) {
+		hv_io_alloc(&io, 0);
+		hv_io_shape(&io, true, 9, 60, 4);
+		if (hv_disk_open(&hv_rig.disk, &hv_rig.stor, 0) && hv_io_submit(&io)) {
+			hv_poll(hv);
+		}
+		if (hv_storvsc_close(&hv_rig.stor)) {
+			hv_io_free(&io, 0);
+		}
+	}
+	if (hv_ic_open(&ic, hv, ICMSGTYPE_HEARTBEAT)) {
+		(void)hv_ic_close(&ic);
+	}
+	if (hv_net_open(0)) {
+		hv_packet_fill(net->mac, net->mac, 300);
+		(void)!hv_netvsc_send(net, &frame, 1);
+		hv_poll(hv);
+		(void)hv_netvsc_close(net);
+	}
+	(void)!hv_bus_unload(hv);
+	hv_stop(hv);
+}
+
+void hv_life_again(void)
+{
+	struct hv_guest *hv = &hv_rig.hvs[0];
+
+	hv_rig_forget_pages(0);
+	CU_ASSERT_TRUE_FATAL(hv_start(hv, &hv_rig.loops[0].guest));
+	CU_ASSERT_TRUE_FATAL(hv_bus_connect(hv, VERSION_WIN10_V5_3));
+	CU_ASSERT_TRUE_FATAL(hv_bus_offers(hv));
+	CU_ASSERT_TRUE_FATAL(hv_storvsc_open(&hv_rig.stor, hv, 0));
+	CU_ASSERT_TRUE(hv_disk_open(&hv_rig.disk, &hv_rig.stor, 0));
+	CU_ASSERT_TRUE_FATAL(hv_net_open(0));
+	CU_ASSERT_TRUE(hv_netvsc_close(&hv_rig.ends[0].net));
+	CU_ASSERT_TRUE(hv_storvsc_close(&hv_rig.stor));
+}

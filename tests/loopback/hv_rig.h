@@ -88,4 +88,12 @@ uint32_t hv_packet_fill_ip(const uint8_t to[6], const uint8_t from[6], bool udp,
 /* True if the TCP or UDP checksum of an IPv4 frame is right as it stands. */
 bool hv_packet_sum_is_right(const uint8_t *bytes, uint32_t len);
 
+/*
+ * Of guest 0, from nothing: the bus, disk and network, data, and down again. It may fail anywhere
+ * and says nothing of it.
+ */
+void hv_life(void);
+/* After a reset of its machine: all comes up and goes again but for the bus; asserted. */
+void hv_life_again(void);
+
 #endif /* TESTS_LOOPBACK_HV_RIG_H */

@@ -21,9 +21,12 @@ def test_panic(boot, face):
     check_passed(machine, "good", 240)
 
 
-@pytest.mark.parametrize("face", FACES)
-def test_triple_fault(boot, face):
-    """reboot=t: Linux loads an empty IDT and traps, which no one can handle."""
+def test_triple_fault(boot):
+    """
+    reboot=t: Linux loads an empty IDT and traps, which no one can handle. (On the Xen face it asks Xen for a reboot
+    instead: there test_own_guests.py has a guest of ours that faults.)
+    """
+    face = "hyperv"
     machine = boot([guest("bad", face, end="reboot", append="reboot=t,force"), neighbour(face, 20)])
     word, why = machine.wait_end("bad", 180)
     assert word == "killed" and "triple fault" in why

@@ -254,6 +254,27 @@ static void test_crash(void)
 	hyperv_guest_free(vm);
 }
 
+/* A guest that only spins after its crash is ended as crashed; a dump kernel (a new identity) may go on. */
+static void test_crash_grace(void)
+{
+	struct vm *vm = hyperv_guest(1);
+	struct vcpu *vcpu = vm_vcpu(vm, 0);
+	enum vm_stop_how how;
+
+	set_crash(vcpu, 3, 4);
+	wr(vcpu, HV_X64_MSR_CRASH_CTL, 1ull << 63);
+	host_time_advance_ns(vm, 9000000000ull);
+	CU_ASSERT_FALSE(host_vm_stopped(vm, &how));
+	wr(vcpu, HV_X64_MSR_GUEST_OS_ID, 0);
+	host_time_advance_ns(vm, 9000000000ull);
+	CU_ASSERT_FALSE(host_vm_stopped(vm, &how));
+	wr(vcpu, HV_X64_MSR_CRASH_CTL, 1ull << 63);
+	host_time_advance_ns(vm, 11000000000ull);
+	CU_ASSERT_TRUE_FATAL(host_vm_stopped(vm, &how));
+	CU_ASSERT_EQUAL(how, VM_STOP_CRASH);
+	hyperv_guest_free(vm);
+}
+
 static void test_crash_message(void)
 {
 	struct vm *vm = hyperv_guest(1);
@@ -359,6 +380,6 @@ static void test_no_memory(void)
 UNIT_MAIN("hv_msr", UNIT_TEST(test_table), UNIT_TEST(test_numbers_in_no_row),
 	  UNIT_TEST(test_hypercall_page), UNIT_TEST(test_page_outside), UNIT_TEST(test_read_only),
 	  UNIT_TEST(test_time), UNIT_TEST(test_runtime_and_idle), UNIT_TEST(test_reset_msr),
-	  UNIT_TEST(test_vp_assist), UNIT_TEST(test_crash), UNIT_TEST(test_crash_message),
+	  UNIT_TEST(test_vp_assist), UNIT_TEST(test_crash), UNIT_TEST(test_crash_grace), UNIT_TEST(test_crash_message),
 	  UNIT_TEST(test_crash_message_hostile), UNIT_TEST(test_machine_reset),
 	  UNIT_TEST(test_no_memory))

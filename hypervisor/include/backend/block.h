@@ -60,6 +60,7 @@ struct block {
 	bool read_only;
 	char serial[20]; /* NUL-terminated; stable over reboots */
 	uint64_t read_count, write_count, flush_count, error_count; /* atomic, for the monitor */
+	uint64_t in_flight; /* atomic: submitted and not done */
 };
 
 /* Size in 512-byte sectors. */
