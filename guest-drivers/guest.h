@@ -40,8 +40,7 @@ struct guest_ops {
 	/* Xen's: number in RAX, arguments in RDI, RSI, RDX, R10, R8. */
 	int64_t (*hypercall_xen)(void *context, uint32_t number, const uint64_t args[5]);
 	/* Hyper-V's: control in RCX, physical addresses (or fast input) in RDX and R8. */
-	uint64_t (*hypercall_hyperv)(void *context, uint64_t control, uint64_t input,
-				     uint64_t output);
+	uint64_t (*hypercall_hyperv)(void *context, uint64_t control, uint64_t input, uint64_t output);
 	/* The driver waits: the host may go on, a little time passes. */
 	void (*poll)(void *context);
 };

@@ -8,8 +8,7 @@
 
 static uint8_t *slot_at(struct xen_blkfront *blk, uint32_t index)
 {
-	return blk->ring.page.bytes + XEN_RING_HEADER_BYTES +
-	       index % XEN_BLK_ENTRIES * BLKIF_SLOT_BYTES_64;
+	return blk->ring.page.bytes + XEN_RING_HEADER_BYTES + index % XEN_BLK_ENTRIES * BLKIF_SLOT_BYTES_64;
 }
 
 static void blk_event(void *context)
@@ -42,7 +41,7 @@ static struct xen_blk_slot *slot_take(struct xen_blkfront *blk)
 
 /* Grants the pieces into @request. False: out of references, none is kept. */
 static bool grant_pieces(struct xen_blkfront *blk, struct xen_blk_slot *slot,
-			 struct xen_blkif_request64 *request, const struct xen_blk_piece *pieces)
+                         struct xen_blkif_request64 *request, const struct xen_blk_piece *pieces)
 {
 	bool read_only = request->operation != BLKIF_OP_READ;
 
@@ -57,19 +56,19 @@ static bool grant_pieces(struct xen_blkfront *blk, struct xen_blk_slot *slot,
 		}
 		slot->refs[slot->ref_count++] = ref;
 		request->seg[i] = (struct xen_blkif_segment){
-			.gref = ref, .first_sect = pieces[i].first, .last_sect = pieces[i].last};
+		        .gref = ref, .first_sect = pieces[i].first, .last_sect = pieces[i].last};
 	}
 	return true;
 }
 
 bool xen_blkfront_submit(struct xen_blkfront *blk, uint8_t operation, uint64_t sector,
-			 const struct xen_blk_piece *pieces, uint32_t piece_count,
-			 void (*done)(void *context, int status), void *context)
+                         const struct xen_blk_piece *pieces, uint32_t piece_count,
+                         void (*done)(void *context, int status), void *context)
 {
 	struct xen_blkif_request64 request = {
-		.operation = operation,
-		.nr_segments = (uint8_t)piece_count,
-		.sector_number = sector,
+	        .operation = operation,
+	        .nr_segments = (uint8_t)piece_count,
+	        .sector_number = sector,
 	};
 	struct xen_blk_slot *slot = slot_take(blk);
 
@@ -159,8 +158,7 @@ static bool connect(struct xen_blkfront *blk)
 	}
 	blk->port = (uint32_t)port;
 	if (!write_nodes(blk) ||
-	    !xen_frontend_wait(&blk->front,
-			       STATE(XenbusStateConnected) | STATE(XenbusStateClosing)) ||
+	    !xen_frontend_wait(&blk->front, STATE(XenbusStateConnected) | STATE(XenbusStateClosing)) ||
 	    xen_frontend_read(&blk->front, "state", 0) != XenbusStateConnected) {
 		return false;
 	}

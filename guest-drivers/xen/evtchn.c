@@ -26,12 +26,10 @@ static struct xen_handler *handler_find(struct xen_guest *x, uint32_t port)
 
 static void unmask(struct xen_guest *x, uint32_t port)
 {
-	(void)__atomic_fetch_and(word_at(x, AT_MASK, port / 64), ~(1ull << (port % 64)),
-				 __ATOMIC_SEQ_CST);
+	(void)__atomic_fetch_and(word_at(x, AT_MASK, port / 64), ~(1ull << (port % 64)), __ATOMIC_SEQ_CST);
 }
 
-bool xen_port_handle(struct xen_guest *x, uint32_t port, void (*handle)(void *context),
-		     void *context)
+bool xen_port_handle(struct xen_guest *x, uint32_t port, void (*handle)(void *context), void *context)
 {
 	struct xen_handler *handler = handler_find(x, 0);
 
@@ -55,8 +53,8 @@ void xen_port_forget(struct xen_guest *x, uint32_t port)
 int64_t xen_port_alloc(struct xen_guest *x, void (*handle)(void *context), void *context)
 {
 	struct xen_evtchn_alloc_unbound alloc = {.dom = DOMID_SELF, .remote_dom = 0};
-	int64_t result = xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound,
-					 &alloc, sizeof(alloc));
+	int64_t result = xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, &alloc,
+	                                 sizeof(alloc));
 
 	if (result != 0) {
 		return result;
@@ -71,14 +69,12 @@ int64_t xen_port_alloc(struct xen_guest *x, void (*handle)(void *context), void 
 int64_t xen_port_close(struct xen_guest *x, uint32_t port)
 {
 	xen_port_forget(x, port);
-	return xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_close, &port,
-			       sizeof(port));
+	return xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_close, &port, sizeof(port));
 }
 
 int64_t xen_port_notify(struct xen_guest *x, uint32_t port)
 {
-	return xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_send, &port,
-			       sizeof(port));
+	return xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_send, &port, sizeof(port));
 }
 
 static void handle_port(struct xen_guest *x, uint32_t port)
@@ -96,7 +92,7 @@ static void handle_word(struct xen_guest *x, uint32_t word)
 {
 	uint64_t *pending = word_at(x, AT_PENDING, word);
 	uint64_t ready = __atomic_load_n(pending, __ATOMIC_ACQUIRE) &
-			 ~__atomic_load_n(word_at(x, AT_MASK, word), __ATOMIC_ACQUIRE);
+	                 ~__atomic_load_n(word_at(x, AT_MASK, word), __ATOMIC_ACQUIRE);
 
 	for (; ready != 0; ready &= ready - 1) {
 		uint32_t bit = (uint32_t)__builtin_ctzll(ready);
@@ -113,8 +109,7 @@ bool xen_events_handle(struct xen_guest *x)
 	if (__atomic_exchange_n(x->shared + AT_UPCALL, 0, __ATOMIC_SEQ_CST) == 0) {
 		return false;
 	}
-	selected = __atomic_exchange_n((uint64_t *)(void *)(x->shared + AT_SELECTOR), 0,
-				       __ATOMIC_SEQ_CST);
+	selected = __atomic_exchange_n((uint64_t *)(void *)(x->shared + AT_SELECTOR), 0, __ATOMIC_SEQ_CST);
 	for (; selected != 0; selected &= selected - 1) {
 		handle_word(x, (uint32_t)__builtin_ctzll(selected));
 	}

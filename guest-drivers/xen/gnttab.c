@@ -7,8 +7,7 @@
 
 static uint8_t *entry_at(struct xen_guest *x, uint32_t ref)
 {
-	return x->grants[ref / REFS_A_FRAME] +
-	       ref % REFS_A_FRAME * sizeof(struct xen_grant_entry_v1);
+	return x->grants[ref / REFS_A_FRAME] + ref % REFS_A_FRAME * sizeof(struct xen_grant_entry_v1);
 }
 
 bool xen_grants_start(struct xen_guest *x)
@@ -53,8 +52,8 @@ bool xen_grant_end(struct xen_guest *x, uint32_t ref)
 		if ((flags & (GTF_reading | GTF_writing)) != 0) {
 			return false;
 		}
-	} while (!__atomic_compare_exchange_n(flags_at, &flags, 0, false, __ATOMIC_SEQ_CST,
-					      __ATOMIC_SEQ_CST));
+	} while (
+	        !__atomic_compare_exchange_n(flags_at, &flags, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 	x->grant_next[ref] = x->grant_free;
 	x->grant_free = (uint16_t)ref;
 	x->grant_free_count++;

@@ -12,8 +12,7 @@ int64_t xen_call(struct xen_guest *x, uint32_t number, uint64_t a, uint64_t b, u
 	return x->guest->ops->hypercall_xen(x->guest->context, number, args);
 }
 
-int64_t xen_call_struct(struct xen_guest *x, uint32_t number, uint64_t op, void *argument,
-			size_t len)
+int64_t xen_call_struct(struct xen_guest *x, uint32_t number, uint64_t op, void *argument, size_t len)
 {
 	int64_t result;
 
@@ -26,8 +25,7 @@ int64_t xen_call_struct(struct xen_guest *x, uint32_t number, uint64_t op, void 
 int64_t xen_param_get(struct xen_guest *x, uint32_t index, uint64_t *value)
 {
 	struct xen_hvm_param_arg param = {.domid = DOMID_SELF, .index = index};
-	int64_t result = xen_call_struct(x, __HYPERVISOR_hvm_op, HVMOP_get_param, &param,
-					 sizeof(param));
+	int64_t result = xen_call_struct(x, __HYPERVISOR_hvm_op, HVMOP_get_param, &param, sizeof(param));
 
 	*value = param.value;
 	return result;
@@ -48,8 +46,7 @@ uint8_t *xen_map(struct xen_guest *x, uint32_t space, uint64_t index, struct gue
 		return NULL;
 	}
 	map.gpfn = below->gfn;
-	if (xen_call_struct(x, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, &map,
-			    sizeof(map)) != 0) {
+	if (xen_call_struct(x, __HYPERVISOR_memory_op, XENMEM_add_to_physmap, &map, sizeof(map)) != 0) {
 		return NULL;
 	}
 	return x->guest->ops->page_at(x->guest->context, below->gfn);
@@ -60,14 +57,14 @@ static bool repopulate(struct xen_guest *x, uint64_t gfn)
 {
 	const size_t list_at = sizeof(struct xen_reservation64);
 	struct xen_reservation64 reservation = {
-		.extent_start = (x->args.gfn << PAGE_SHIFT) + list_at,
-		.nr_extents = 1,
-		.domid = DOMID_SELF,
+	        .extent_start = (x->args.gfn << PAGE_SHIFT) + list_at,
+	        .nr_extents = 1,
+	        .domid = DOMID_SELF,
 	};
 
 	memcpy(x->args.bytes + list_at, &gfn, sizeof(gfn));
 	return xen_call_struct(x, __HYPERVISOR_memory_op, XENMEM_populate_physmap, &reservation,
-			       sizeof(reservation)) == 1;
+	                       sizeof(reservation)) == 1;
 }
 
 /* Takes Xen's page @mapped away and brings ours back. A page that cannot be had again is lost. */
@@ -76,8 +73,8 @@ static void unmap(struct xen_guest *x, struct guest_page *below, uint8_t **mappe
 	struct xen_remove_from_physmap64 map = {.domid = DOMID_SELF, .gpfn = below->gfn};
 
 	if (*mapped != NULL &&
-	    (xen_call_struct(x, __HYPERVISOR_memory_op, XENMEM_remove_from_physmap, &map,
-			     sizeof(map)) != 0 || !repopulate(x, below->gfn))) {
+	    (xen_call_struct(x, __HYPERVISOR_memory_op, XENMEM_remove_from_physmap, &map, sizeof(map)) != 0 ||
+	     !repopulate(x, below->gfn))) {
 		below->bytes = NULL;
 	}
 	*mapped = NULL;
@@ -141,8 +138,7 @@ static void read_domid(struct xen_guest *x)
 
 int64_t xen_start(struct xen_guest *x, struct guest *guest)
 {
-	uint64_t via = (uint64_t)HVM_PARAM_CALLBACK_TYPE_VECTOR
-		       << HVM_PARAM_CALLBACK_IRQ_TYPE_SHIFT;
+	uint64_t via = (uint64_t)HVM_PARAM_CALLBACK_TYPE_VECTOR << HVM_PARAM_CALLBACK_IRQ_TYPE_SHIFT;
 
 	memset(x, 0, sizeof(*x));
 	x->guest = guest;

@@ -11,14 +11,12 @@
 
 static uint8_t *tx_slot_at(struct xen_netfront *net, uint32_t index)
 {
-	return net->tx.page.bytes + XEN_RING_HEADER_BYTES +
-	       index % XEN_NET_ENTRIES * XEN_NETIF_TX_SLOT_BYTES;
+	return net->tx.page.bytes + XEN_RING_HEADER_BYTES + index % XEN_NET_ENTRIES * XEN_NETIF_TX_SLOT_BYTES;
 }
 
 static uint8_t *rx_slot_at(struct xen_netfront *net, uint32_t index)
 {
-	return net->rx.page.bytes + XEN_RING_HEADER_BYTES +
-	       index % XEN_NET_ENTRIES * XEN_NETIF_RX_SLOT_BYTES;
+	return net->rx.page.bytes + XEN_RING_HEADER_BYTES + index % XEN_NET_ENTRIES * XEN_NETIF_RX_SLOT_BYTES;
 }
 
 /* ------------------------------------------------------------------ sending */
@@ -58,15 +56,15 @@ static uint32_t send_page_take(struct xen_netfront *net)
 
 /* One slot with data; @first_size is not 0 for a frame's first: then it stands for the whole. */
 static void put_data(struct xen_netfront *net, uint32_t index, const uint8_t *bytes, uint32_t len,
-		     uint16_t flags, uint32_t first_size)
+                     uint16_t flags, uint32_t first_size)
 {
 	uint32_t id = send_page_take(net);
 	struct xen_netif_tx_request_slot slot = {
-		.gref = net->send_refs[id],
-		.offset = (uint16_t)net->send_offset,
-		.flags = flags,
-		.id = (uint16_t)id,
-		.size = (uint16_t)(first_size != 0 ? first_size : len),
+	        .gref = net->send_refs[id],
+	        .offset = (uint16_t)net->send_offset,
+	        .flags = flags,
+	        .id = (uint16_t)id,
+	        .size = (uint16_t)(first_size != 0 ? first_size : len),
 	};
 
 	memcpy(net->send_pages[id].bytes + net->send_offset, bytes, len);
@@ -76,8 +74,8 @@ static void put_data(struct xen_netfront *net, uint32_t index, const uint8_t *by
 static void put_gso(struct xen_netfront *net, uint32_t index, const struct xen_net_frame *frame)
 {
 	struct xen_netif_extra_slot extra = {
-		.type = XEN_NETIF_EXTRA_TYPE_GSO,
-		.u.gso = {.size = frame->gso_bytes, .type = frame->gso_type},
+	        .type = XEN_NETIF_EXTRA_TYPE_GSO,
+	        .u.gso = {.size = frame->gso_bytes, .type = frame->gso_type},
 	};
 
 	memcpy(tx_slot_at(net, index), &extra, sizeof(extra));
@@ -96,9 +94,8 @@ bool xen_netfront_send(struct xen_netfront *net, const struct xen_net_frame *fra
 	uint32_t pages = pages_needed(net, frame->len), index = net->tx.req_prod, done = 0;
 	uint32_t slots = pages + (frame->gso_bytes != 0);
 
-	if (!net->ready || net->tx.broken || frame->len > XEN_NET_FRAME_MAX ||
-	    pages > net->send_free_count || pages > net->front.x->grant_free_count ||
-	    index + slots - net->tx.rsp_cons > XEN_NET_ENTRIES) {
+	if (!net->ready || net->tx.broken || frame->len > XEN_NET_FRAME_MAX || pages > net->send_free_count ||
+	    pages > net->front.x->grant_free_count || index + slots - net->tx.rsp_cons > XEN_NET_ENTRIES) {
 		return false;
 	}
 	for (uint32_t i = 0; i < pages; i++) {
@@ -201,9 +198,8 @@ static bool extra_take(struct xen_netfront *net, struct xen_net_frame *frame)
 	struct xen_netif_extra_slot extra;
 
 	memcpy(&extra, rx_slot_at(net, net->rx.rsp_cons), sizeof(extra));
-	if (extra.type != XEN_NETIF_EXTRA_TYPE_GSO ||
-	    (extra.flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0 || extra.u.gso.size == 0 ||
-	    !receive_end(net, net->rx.rsp_cons)) {
+	if (extra.type != XEN_NETIF_EXTRA_TYPE_GSO || (extra.flags & XEN_NETIF_EXTRA_FLAG_MORE) != 0 ||
+	    extra.u.gso.size == 0 || !receive_end(net, net->rx.rsp_cons)) {
 		return false;
 	}
 	frame->gso_bytes = extra.u.gso.size;
@@ -250,8 +246,7 @@ static bool frame_take(struct xen_netfront *net, uint32_t waiting)
 	}
 	frame.checksum_blank = (flags & NETRXF_csum_blank) != 0;
 	frame.checksum_good = (flags & NETRXF_data_validated) != 0;
-	if ((flags & NETRXF_extra_info) != 0 &&
-	    (net->rx.rsp_cons == end || !extra_take(net, &frame))) {
+	if ((flags & NETRXF_extra_info) != 0 && (net->rx.rsp_cons == end || !extra_take(net, &frame))) {
 		return false;
 	}
 	for (next = flags; (next & NETRXF_more_data) != 0;) {
@@ -345,8 +340,8 @@ static bool open_rings(struct xen_netfront *net)
 static bool write_nodes(struct xen_netfront *net)
 {
 	static const char *const features[] = {
-		"request-rx-copy", "feature-rx-notify", "feature-sg", "feature-gso-tcpv4",
-		"feature-gso-tcpv6", "feature-ipv6-csum-offload",
+	        "request-rx-copy",   "feature-rx-notify", "feature-sg",
+	        "feature-gso-tcpv4", "feature-gso-tcpv6", "feature-ipv6-csum-offload",
 	};
 
 	for (uint32_t i = 0; i < ARRAY_COUNT(features); i++) {
@@ -391,14 +386,12 @@ static bool connect(struct xen_netfront *net)
 	}
 	net->ready = true;
 	return xen_frontend_set_state(&net->front, XenbusStateConnected) &&
-	       xen_frontend_wait(&net->front,
-				 STATE(XenbusStateConnected) | STATE(XenbusStateClosing)) &&
+	       xen_frontend_wait(&net->front, STATE(XenbusStateConnected) | STATE(XenbusStateClosing)) &&
 	       xen_frontend_read(&net->front, "state", 0) == XenbusStateConnected;
 }
 
 bool xen_netfront_open(struct xen_netfront *net, struct xen_guest *x, uint32_t id,
-		       void (*receive)(void *context, const struct xen_net_frame *frame),
-		       void *context)
+                       void (*receive)(void *context, const struct xen_net_frame *frame), void *context)
 {
 	memset(net, 0, sizeof(*net));
 	net->receive = receive;

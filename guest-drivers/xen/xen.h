@@ -75,8 +75,7 @@ void xen_stop(struct xen_guest *x);
 
 int64_t xen_call(struct xen_guest *x, uint32_t number, uint64_t a, uint64_t b, uint64_t c);
 /* (op, &argument) calls: @len bytes at @argument go in and come back. */
-int64_t xen_call_struct(struct xen_guest *x, uint32_t number, uint64_t op, void *argument,
-			size_t len);
+int64_t xen_call_struct(struct xen_guest *x, uint32_t number, uint64_t op, void *argument, size_t len);
 int64_t xen_param_get(struct xen_guest *x, uint32_t index, uint64_t *value);
 int64_t xen_param_set(struct xen_guest *x, uint32_t index, uint64_t value);
 /* Maps a page of Xen's (XENMAPSPACE_*) over one of ours; where it is found, NULL: refused. */
@@ -90,7 +89,7 @@ int64_t xen_shutdown(struct xen_guest *x, uint32_t reason);
 int64_t xen_port_alloc(struct xen_guest *x, void (*handle)(void *context), void *context);
 /* Handles (unmasks) a port that exists already: the store's, the console's. */
 MUST_CHECK bool xen_port_handle(struct xen_guest *x, uint32_t port, void (*handle)(void *context),
-				void *context);
+                                void *context);
 void xen_port_forget(struct xen_guest *x, uint32_t port);
 int64_t xen_port_close(struct xen_guest *x, uint32_t port);
 int64_t xen_port_notify(struct xen_guest *x, uint32_t port);
@@ -126,8 +125,7 @@ int64_t xen_store_end(struct xen_guest *x, uint32_t tx, bool commit);
 /* One event that came, if there is one. */
 bool xen_store_event(struct xen_guest *x, struct xen_event *event);
 /* Any request: for tests. The reply's payload is in x->store.payload; returns its length. */
-int64_t xen_store_request(struct xen_guest *x, uint32_t type, uint32_t tx, const void *payload,
-			  uint32_t len);
+int64_t xen_store_request(struct xen_guest *x, uint32_t type, uint32_t tx, const void *payload, uint32_t len);
 
 /* "@directory/@name" into @to; cut to its room. */
 void xen_path_join(char to[XEN_PATH_BYTES], const char *directory, const char *name);
@@ -146,7 +144,7 @@ struct xen_frontend {
 
 /* Finds "device/@type/@id" and its backend, and brings both to the start (states 1 and 2). */
 MUST_CHECK bool xen_frontend_open(struct xen_frontend *front, struct xen_guest *x, const char *type,
-				  uint32_t id);
+                                  uint32_t id);
 bool xen_frontend_write(struct xen_frontend *front, const char *name, uint64_t value);
 /* A number from the backend's directory; @otherwise if it is missing or none. */
 uint64_t xen_frontend_read(struct xen_frontend *front, const char *name, uint64_t otherwise);
@@ -209,8 +207,8 @@ struct xen_blkfront {
 MUST_CHECK bool xen_blkfront_open(struct xen_blkfront *blk, struct xen_guest *x, uint32_t id);
 /* BLKIF_OP_*; at most 11 pieces. False: no free slot or no grant. */
 MUST_CHECK bool xen_blkfront_submit(struct xen_blkfront *blk, uint8_t operation, uint64_t sector,
-				    const struct xen_blk_piece *pieces, uint32_t piece_count,
-				    void (*done)(void *context, int status), void *context);
+                                    const struct xen_blk_piece *pieces, uint32_t piece_count,
+                                    void (*done)(void *context, int status), void *context);
 /* Takes responses; also called for its event. */
 void xen_blkfront_poll(struct xen_blkfront *blk);
 /* Requests under way end with BLKIF_RSP_ERROR if the backend left them. False: it did not close. */
@@ -229,7 +227,7 @@ struct xen_net_frame {
 	bool checksum_blank;
 	bool checksum_good;
 	uint16_t gso_bytes; /* 0: none */
-	uint8_t gso_type;   /* XEN_NETIF_GSO_TYPE_* */
+	uint8_t gso_type; /* XEN_NETIF_GSO_TYPE_* */
 };
 
 struct xen_netfront {
@@ -254,8 +252,8 @@ struct xen_netfront {
 };
 
 MUST_CHECK bool xen_netfront_open(struct xen_netfront *net, struct xen_guest *x, uint32_t id,
-				  void (*receive)(void *context, const struct xen_net_frame *frame),
-				  void *context);
+                                  void (*receive)(void *context, const struct xen_net_frame *frame),
+                                  void *context);
 /* Copies the frame out. False: no room now, or more than XEN_NET_FRAME_MAX bytes. */
 MUST_CHECK bool xen_netfront_send(struct xen_netfront *net, const struct xen_net_frame *frame);
 void xen_netfront_poll(struct xen_netfront *net);

@@ -45,8 +45,7 @@ bool xen_frontend_wait(struct xen_frontend *front, uint32_t mask)
 	return false;
 }
 
-bool xen_frontend_open(struct xen_frontend *front, struct xen_guest *x, const char *type,
-		       uint32_t id)
+bool xen_frontend_open(struct xen_frontend *front, struct xen_guest *x, const char *type, uint32_t id)
 {
 	char number[XEN_VALUE_BYTES], path[XEN_PATH_BYTES];
 

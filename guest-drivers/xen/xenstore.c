@@ -138,9 +138,8 @@ static void event_keep(struct xen_guest *x)
 	size_t path_len = text_len(store->payload);
 	const char *token = store->payload + path_len + 1;
 
-	if (store->event_head - store->event_tail == XEN_EVENT_MAX ||
-	    path_len >= store->header.len || path_len >= XEN_PATH_BYTES ||
-	    text_len(token) >= XEN_VALUE_BYTES) {
+	if (store->event_head - store->event_tail == XEN_EVENT_MAX || path_len >= store->header.len ||
+	    path_len >= XEN_PATH_BYTES || text_len(token) >= XEN_VALUE_BYTES) {
 		store->lost_events++;
 		return;
 	}
@@ -174,10 +173,10 @@ static int64_t error_number(const char *name)
 		const char *name;
 		int number;
 	} errors[] = {
-		{"ENOENT", XEN_ENOENT}, {"EINVAL", XEN_EINVAL}, {"EACCES", XEN_EACCES},
-		{"EEXIST", XEN_EEXIST}, {"EAGAIN", XEN_EAGAIN}, {"EBUSY", XEN_EBUSY},
-		{"EPERM", XEN_EPERM},   {"ENOMEM", XEN_ENOMEM}, {"ENOSPC", XEN_ENOSPC},
-		{"E2BIG", XEN_E2BIG},   {"ENOSYS", XEN_ENOSYS},
+	        {"ENOENT", XEN_ENOENT}, {"EINVAL", XEN_EINVAL}, {"EACCES", XEN_EACCES},
+	        {"EEXIST", XEN_EEXIST}, {"EAGAIN", XEN_EAGAIN}, {"EBUSY", XEN_EBUSY},
+	        {"EPERM", XEN_EPERM},   {"ENOMEM", XEN_ENOMEM}, {"ENOSPC", XEN_ENOSPC},
+	        {"E2BIG", XEN_E2BIG},   {"ENOSYS", XEN_ENOSYS},
 	};
 
 	for (uint32_t i = 0; i < ARRAY_COUNT(errors); i++) {
@@ -188,12 +187,10 @@ static int64_t error_number(const char *name)
 	return -XEN_EINVAL;
 }
 
-int64_t xen_store_request(struct xen_guest *x, uint32_t type, uint32_t tx, const void *payload,
-			  uint32_t len)
+int64_t xen_store_request(struct xen_guest *x, uint32_t type, uint32_t tx, const void *payload, uint32_t len)
 {
 	struct xen_store *store = &x->store;
-	struct xen_xs_message header = {
-		.type = type, .req_id = ++store->next_id, .tx_id = tx, .len = len};
+	struct xen_xs_message header = {.type = type, .req_id = ++store->next_id, .tx_id = tx, .len = len};
 
 	if (store->broken || !move_all(x, move_out, &header, sizeof(header)) ||
 	    !move_all(x, move_out, (void *)(uintptr_t)payload, len)) {
@@ -210,7 +207,7 @@ int64_t xen_store_request(struct xen_guest *x, uint32_t type, uint32_t tx, const
 			break;
 		}
 		return store->header.type == XS_ERROR ? error_number(store->payload)
-						      : (int64_t)store->header.len;
+		                                      : (int64_t)store->header.len;
 	}
 	return -XEN_ENXIO;
 }
@@ -235,8 +232,8 @@ bool xen_store_event(struct xen_guest *x, struct xen_event *event)
 /* ------------------------------------------------------------------ requests */
 
 /* "a\0b" with or without a NUL behind b. */
-static int64_t request_texts(struct xen_guest *x, uint32_t type, uint32_t tx, const char *a,
-			     const char *b, bool ended)
+static int64_t request_texts(struct xen_guest *x, uint32_t type, uint32_t tx, const char *a, const char *b,
+                             bool ended)
 {
 	char payload[2 * XEN_PATH_BYTES];
 	size_t len = text_len(a) + 1, more = b != NULL ? text_len(b) : 0;
@@ -251,8 +248,8 @@ static int64_t request_texts(struct xen_guest *x, uint32_t type, uint32_t tx, co
 }
 
 /* The same, for replies that say no more than "OK". */
-static int64_t request_ok(struct xen_guest *x, uint32_t type, uint32_t tx, const char *a,
-			  const char *b, bool ended)
+static int64_t request_ok(struct xen_guest *x, uint32_t type, uint32_t tx, const char *a, const char *b,
+                          bool ended)
 {
 	int64_t len = request_texts(x, type, tx, a, b, ended);
 

@@ -21,20 +21,20 @@ static void serial_set(struct block *block, const char *serial)
 	block->serial[i] = 0;
 }
 
-void block_open(struct block *block, const struct block_medium_ops *ops, void *medium,
-		uint64_t sector_count, bool read_only, const char *serial)
+void block_open(struct block *block, const struct block_medium_ops *ops, void *medium, uint64_t sector_count,
+                bool read_only, const char *serial)
 {
 	*block = (struct block){
-		.ops = ops,
-		.medium = medium,
-		.sector_count = sector_count,
-		.read_only = read_only,
+	        .ops = ops,
+	        .medium = medium,
+	        .sector_count = sector_count,
+	        .read_only = read_only,
 	};
 	serial_set(block, serial);
 }
 
 bool block_open_window(struct block *block, const struct block *whole, uint64_t first_sector,
-		       uint64_t sector_count, bool read_only, const char *serial)
+                       uint64_t sector_count, bool read_only, const char *serial)
 {
 	if (!range_fits(first_sector, sector_count, whole->sector_count) ||
 	    (whole->read_only && !read_only)) {
@@ -75,8 +75,7 @@ static uint64_t request_sectors(const struct block_request *request)
 	return bytes / BLOCK_SECTOR_BYTES;
 }
 
-static enum block_status request_check(const struct block *block,
-				       const struct block_request *request)
+static enum block_status request_check(const struct block *block, const struct block_request *request)
 {
 	uint64_t sectors = request_sectors(request);
 

@@ -26,8 +26,7 @@ static void ram_submit(void *medium, struct block_request *request)
 
 static const struct block_medium_ops ram_ops = {.submit = ram_submit};
 
-void block_ram_open(struct block *block, uint8_t *base, uint64_t bytes, bool read_only,
-		    const char *serial)
+void block_ram_open(struct block *block, uint8_t *base, uint64_t bytes, bool read_only, const char *serial)
 {
 	block_open(block, &ram_ops, base, bytes / BLOCK_SECTOR_BYTES, read_only, serial);
 }

@@ -29,11 +29,11 @@ void clock_init(struct clock *clock, uint64_t tsc_hz, bool stable, uint64_t wall
 		down++;
 	}
 	*clock = (struct clock){
-		.tsc_hz = tsc_hz,
-		.stable = stable,
-		.wall_ns = wall_ns,
-		.mult = mul_div(NS_PER_SECOND << 32, 1ull << down, tsc_hz << up),
-		.shift = (int8_t)((int)up - (int)down),
+	        .tsc_hz = tsc_hz,
+	        .stable = stable,
+	        .wall_ns = wall_ns,
+	        .mult = mul_div(NS_PER_SECOND << 32, 1ull << down, tsc_hz << up),
+	        .shift = (int8_t)((int)up - (int)down),
 	};
 }
 

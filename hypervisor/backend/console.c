@@ -15,8 +15,7 @@ void console_init(struct console *console, const char *guest, const struct conso
 /* Gives the line so far to the sink. Lock held. */
 static void line_out(struct console *console, bool whole)
 {
-	console->sink->line(console->sink->context, console->guest, console->out,
-			    console->out_len, whole);
+	console->sink->line(console->sink->context, console->guest, console->out, console->out_len, whole);
 	console->out_len = 0;
 	console->out_rest = 0;
 }
@@ -64,8 +63,7 @@ static bool utf8_go_on(struct console *console, uint8_t byte)
 {
 	uint8_t last = (uint8_t)console->out[console->out_len - 1];
 	/* C1 is U+0080 to U+009F, also written longer than it need be. */
-	bool is_control = ((last == 0xC2 || last == 0xE0) && byte < 0xA0) ||
-			  (last == 0xF0 && byte < 0x90);
+	bool is_control = ((last == 0xC2 || last == 0xE0) && byte < 0xA0) || (last == 0xF0 && byte < 0x90);
 
 	if ((byte & 0xC0) != 0x80) {
 		utf8_spoil(console);

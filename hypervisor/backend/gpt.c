@@ -75,13 +75,13 @@ static int utf8_lead(uint8_t byte, uint32_t *bits)
 static bool utf8_next(const char **text, uint32_t *code)
 {
 	static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
-	int rest = utf8_lead((uint8_t)*(*text)++, code);
+	int rest = utf8_lead((uint8_t) * (*text)++, code);
 
 	if (rest < 0) {
 		return false;
 	}
 	for (int i = 0; i < rest; i++) {
-		uint8_t byte = (uint8_t)**text;
+		uint8_t byte = (uint8_t) * *text;
 
 		if ((byte & 0xC0) != 0x80) {
 			return false;
@@ -133,19 +133,17 @@ static uint64_t disk_end(const struct gpt_search *search)
 	return block_sector_count(search->disk);
 }
 
-static bool header_bounds_are_right(const struct gpt_search *search,
-				    const struct gpt_header *header)
+static bool header_bounds_are_right(const struct gpt_search *search, const struct gpt_header *header)
 {
 	uint64_t bytes = (uint64_t)header->entry_count * header->entry_bytes;
 
 	return header->my_lba == search->header_sector &&
 	       header->first_usable_lba <= header->last_usable_lba &&
-	       header->last_usable_lba < disk_end(search) &&
-	       header->entry_bytes >= ENTRY_BYTES_MIN && header->entry_bytes <= PAGE_SIZE &&
-	       (header->entry_bytes & (header->entry_bytes - 1)) == 0 && bytes != 0 &&
-	       bytes <= GPT_TABLE_BYTES_MAX &&
+	       header->last_usable_lba < disk_end(search) && header->entry_bytes >= ENTRY_BYTES_MIN &&
+	       header->entry_bytes <= PAGE_SIZE && (header->entry_bytes & (header->entry_bytes - 1)) == 0 &&
+	       bytes != 0 && bytes <= GPT_TABLE_BYTES_MAX &&
 	       range_fits(header->entry_lba, (bytes + BLOCK_SECTOR_BYTES - 1) / BLOCK_SECTOR_BYTES,
-			  disk_end(search));
+	                  disk_end(search));
 }
 
 static bool header_take(struct gpt_search *search)
@@ -157,8 +155,8 @@ static bool header_take(struct gpt_search *search)
 	    header.header_bytes < HEADER_BYTES_MIN || header.header_bytes > BLOCK_SECTOR_BYTES) {
 		return false;
 	}
-	if (blob_crc32_hole(search->page, header.header_bytes,
-			    offsetof(struct gpt_header, header_crc)) != header.header_crc ||
+	if (blob_crc32_hole(search->page, header.header_bytes, offsetof(struct gpt_header, header_crc)) !=
+	            header.header_crc ||
 	    !header_bounds_are_right(search, &header)) {
 		return false;
 	}
@@ -179,9 +177,9 @@ static void entry_look(struct gpt_search *search, const struct gpt_entry *entry)
 {
 	static const uint8_t unused[16];
 
-	if (memcmp(entry->type, unused, sizeof(unused)) == 0 ||
-	    !name_matches(search->name, entry) || entry->first_lba > entry->last_lba ||
-	    entry->first_lba < search->first_usable || entry->last_lba > search->last_usable) {
+	if (memcmp(entry->type, unused, sizeof(unused)) == 0 || !name_matches(search->name, entry) ||
+	    entry->first_lba > entry->last_lba || entry->first_lba < search->first_usable ||
+	    entry->last_lba > search->last_usable) {
 		return;
 	}
 	search->match_count++;
@@ -232,9 +230,7 @@ static bool table_ended(struct gpt_search *search, enum gpt_status *status)
 		*status = GPT_ENONE;
 		return !backup_try(search);
 	}
-	*status = search->match_count == 0   ? GPT_EABSENT
-		  : search->match_count == 1 ? GPT_OK
-					     : GPT_EAMBIGUOUS;
+	*status = search->match_count == 0 ? GPT_EABSENT : search->match_count == 1 ? GPT_OK : GPT_EAMBIGUOUS;
 	return true;
 }
 
@@ -261,8 +257,7 @@ static void search_go(struct gpt_search *search)
 
 	for (;;) {
 		search_read(search);
-		if ((__atomic_fetch_or(&search->pump, PUMP_RETURNED, __ATOMIC_ACQ_REL) &
-		     PUMP_DONE) == 0) {
+		if ((__atomic_fetch_or(&search->pump, PUMP_RETURNED, __ATOMIC_ACQ_REL) & PUMP_DONE) == 0) {
 			return; /* read_done() goes on */
 		}
 		if (search_step(search, &status)) {
@@ -306,7 +301,7 @@ static void search_read(struct gpt_search *search)
 }
 
 void gpt_find(struct gpt_search *search, struct block *disk, const char *name,
-	      void (*found)(struct gpt_search *search, enum gpt_status status))
+              void (*found)(struct gpt_search *search, enum gpt_status status))
 {
 	search->disk = disk;
 	search->found = found;

@@ -15,8 +15,7 @@ static uint32_t place_find(const struct lifecycle *lifecycle, const void *face)
 	uint32_t i = 0;
 
 	while (i < LIFECYCLE_FACE_MAX &&
-	       (lifecycle->faces[i].face != face ||
-		(face == NULL && lifecycle->faces[i].asking != 0))) {
+	       (lifecycle->faces[i].face != face || (face == NULL && lifecycle->faces[i].asking != 0))) {
 		i++;
 	}
 	return i;

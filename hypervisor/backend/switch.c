@@ -45,8 +45,7 @@ static struct switch_address *port_addresses(struct ether_switch *sw, uint32_t p
 
 static void port_forget(struct ether_switch *sw, uint32_t port)
 {
-	memset(port_addresses(sw, port), 0,
-	       SWITCH_PORT_ADDRESSES * sizeof(struct switch_address));
+	memset(port_addresses(sw, port), 0, SWITCH_PORT_ADDRESSES * sizeof(struct switch_address));
 }
 
 static struct switch_address *address_find(struct ether_switch *sw, uint64_t mac)
@@ -104,7 +103,7 @@ void switch_remove_port(struct switch_port *port)
 }
 
 void switch_connect(struct switch_port *port, const struct switch_port_ops *ops, void *device,
-		    uint32_t offloads)
+                    uint32_t offloads)
 {
 	spin_lock(&port->owner->lock);
 	port->ops = ops;

@@ -111,8 +111,7 @@ bool frame_take(struct frame *frame, const struct switch_frame *sent)
 	frame->sent = sent;
 	frame->len_bytes = len;
 	frame->segment_bytes = sent->segment_bytes;
-	if (len < ETHER_BYTES || len > SWITCH_FRAME_BYTES_MAX ||
-	    sent->segment_count > SWITCH_SEGMENT_MAX ||
+	if (len < ETHER_BYTES || len > SWITCH_FRAME_BYTES_MAX || sent->segment_count > SWITCH_SEGMENT_MAX ||
 	    io_total_bytes(sent->segments, sent->segment_count) != len) {
 		return false;
 	}
@@ -301,8 +300,7 @@ bool frame_parse(struct frame *frame)
 	if (proto < 0 || !l4_parse(frame, proto) || !end_check(frame, end)) {
 		return false;
 	}
-	if (frame->segment_bytes != 0 &&
-	    frame->len_bytes - frame->payload <= frame->segment_bytes) {
+	if (frame->segment_bytes != 0 && frame->len_bytes - frame->payload <= frame->segment_bytes) {
 		frame->segment_bytes = 0; /* it fits in one */
 	}
 	lengths_set(frame, frame->head, frame->l4_bytes);
@@ -330,14 +328,13 @@ uint32_t frame_cut_count(const struct frame *frame)
 
 /* Makes @piece of its first @head_bytes and @len bytes of the sender's from @off on. */
 static void piece_slice(const struct frame *frame, struct frame_piece *piece, uint32_t head_bytes,
-			uint32_t off, uint32_t len)
+                        uint32_t off, uint32_t len)
 {
 	const struct switch_frame *sent = frame->sent;
 	uint32_t count = 1;
 
 	piece->slices[0] = (struct io_segment){.bytes = piece->head, .len_bytes = head_bytes};
-	piece->out = (struct switch_frame){.segments = piece->slices,
-					   .len_bytes = head_bytes + len};
+	piece->out = (struct switch_frame){.segments = piece->slices, .len_bytes = head_bytes + len};
 	for (uint32_t i = 0; i < sent->segment_count && len != 0; i++) {
 		uint32_t here = sent->segments[i].len_bytes;
 
@@ -346,8 +343,8 @@ static void piece_slice(const struct frame *frame, struct frame_piece *piece, ui
 			continue;
 		}
 		here = here - off < len ? here - off : len;
-		piece->slices[count++] = (struct io_segment){
-			.bytes = sent->segments[i].bytes + off, .len_bytes = here};
+		piece->slices[count++] =
+		        (struct io_segment){.bytes = sent->segments[i].bytes + off, .len_bytes = here};
 		len -= here;
 		off = 0;
 	}
@@ -357,8 +354,7 @@ static void piece_slice(const struct frame *frame, struct frame_piece *piece, ui
 void frame_whole(const struct frame *frame, struct frame_piece *piece)
 {
 	memcpy(piece->head, frame->head, frame->head_bytes);
-	piece_slice(frame, piece, frame->head_bytes, frame->head_bytes,
-		    frame->len_bytes - frame->head_bytes);
+	piece_slice(frame, piece, frame->head_bytes, frame->head_bytes, frame->len_bytes - frame->head_bytes);
 	piece->out.checksum_blank = frame->sent->checksum_blank || frame->sent->segment_bytes != 0;
 	piece->out.checksum_good = frame->sent->checksum_good || piece->out.checksum_blank;
 	piece->out.segment_bytes = frame->segment_bytes;
@@ -416,7 +412,7 @@ void frame_cut(const struct frame *frame, uint32_t index, struct frame_piece *pi
 	}
 	store32(tcp + 4, load32(tcp + 4) + done);
 	if (!last) {
-		tcp[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		tcp[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	}
 	if (index != 0) {
 		tcp[13] &= (uint8_t)~TCP_CWR;

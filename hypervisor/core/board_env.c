@@ -82,18 +82,18 @@ static void env_console_put(void *ctx, uint8_t byte)
 }
 
 static const struct board_ops ops = {
-	.now_ns = env_now_ns,
-	.wall_ns = env_wall_ns,
-	.kick = env_kick,
-	.timer_arm = env_timer_arm,
-	.timer_stop = env_timer_stop,
-	.init_vcpu = env_init_vcpu,
-	.start_vcpu = env_start_vcpu,
-	.nmi = env_nmi,
-	.eoi = env_eoi,
-	.lapic_enabled = env_lapic_enabled,
-	.power = env_power,
-	.console_put = env_console_put,
+        .now_ns = env_now_ns,
+        .wall_ns = env_wall_ns,
+        .kick = env_kick,
+        .timer_arm = env_timer_arm,
+        .timer_stop = env_timer_stop,
+        .init_vcpu = env_init_vcpu,
+        .start_vcpu = env_start_vcpu,
+        .nmi = env_nmi,
+        .eoi = env_eoi,
+        .lapic_enabled = env_lapic_enabled,
+        .power = env_power,
+        .console_put = env_console_put,
 };
 
 struct board_env board_env_of(struct vm *vm)

@@ -123,8 +123,8 @@ static bool populate(struct vm *vm)
 
 	if (need + need / 256 > frames_free_count()) {
 		log_line("guest %s: too little memory: %lu MiB asked for, %lu MiB free", vm->name,
-			 (unsigned long)(vm->config.memory_bytes >> 20),
-			 (unsigned long)(frames_free_count() >> 8));
+		         (unsigned long)(vm->config.memory_bytes >> 20),
+		         (unsigned long)(frames_free_count() >> 8));
 		return false;
 	}
 	vm->special[VM_SPECIAL_XENSTORE] = gpa(SPECIAL_GPA + 0x4000);
@@ -144,7 +144,7 @@ static bool load_kernel(struct vm *vm, const struct host_module *module, struct 
 	}
 	if (elf->end > low_bytes(vm)) {
 		log_line("guest %s: too little memory: its kernel reaches to %lu MiB", vm->name,
-			 (unsigned long)(elf->end >> 20));
+		         (unsigned long)(elf->end >> 20));
 		return false;
 	}
 	for (uint32_t i = 0; i < elf->segment_count; i++) {
@@ -182,7 +182,7 @@ static bool load_initrd(struct vm *vm, uint64_t kernel_end, struct start_module 
 	out->paddr = place_initrd(vm, module->bytes, kernel_end);
 	if (out->paddr == 0) {
 		log_line("guest %s: too little memory: no room for an initrd of %lu KiB", vm->name,
-			 (unsigned long)(module->bytes >> 10));
+		         (unsigned long)(module->bytes >> 10));
 		return false;
 	}
 	return put(vm, out->paddr, host_direct(module->start), module->bytes);
@@ -192,7 +192,7 @@ static bool put_acpi(struct vm *vm, uint64_t *rsdp)
 {
 	static uint8_t tables[ACPI_ROOM_BYTES];
 	const struct acpi_config config = {vm->config.hyperv_face, vm->config.xen_face,
-					   vm->config.vcpu_count};
+	                                   vm->config.vcpu_count};
 
 	return acpi_build(tables, sizeof(tables), ACPI_GPA, &config, rsdp) != 0 &&
 	       put(vm, ACPI_GPA, tables, sizeof(tables));
@@ -213,14 +213,14 @@ static bool put_memmap(struct vm *vm)
 static bool put_start_info(struct vm *vm, const struct start_module *initrd, uint64_t rsdp)
 {
 	const struct start_info info = {
-		.magic = START_MAGIC,
-		.version = 1,
-		.nr_modules = initrd->size == 0 ? 0 : 1,
-		.modlist_paddr = initrd->size == 0 ? 0 : MODLIST_GPA,
-		.cmdline_paddr = CMDLINE_GPA,
-		.rsdp_paddr = rsdp,
-		.memmap_paddr = MEMMAP_GPA,
-		.memmap_entries = vm->map_count,
+	        .magic = START_MAGIC,
+	        .version = 1,
+	        .nr_modules = initrd->size == 0 ? 0 : 1,
+	        .modlist_paddr = initrd->size == 0 ? 0 : MODLIST_GPA,
+	        .cmdline_paddr = CMDLINE_GPA,
+	        .rsdp_paddr = rsdp,
+	        .memmap_paddr = MEMMAP_GPA,
+	        .memmap_entries = vm->map_count,
 	};
 
 	return put(vm, INFO_GPA, &info, sizeof(info)) && put(vm, MODLIST_GPA, initrd, sizeof(*initrd)) &&

@@ -44,7 +44,7 @@ static bool check_module(const struct blob_module *row, const struct host_module
 	}
 	if (module->bytes != row->bytes) {
 		log_line("module %s did not arrive whole: %lu bytes of %lu", row->name,
-			 (unsigned long)module->bytes, (unsigned long)row->bytes);
+		         (unsigned long)module->bytes, (unsigned long)row->bytes);
 		return false;
 	}
 	if (blob_sum(host_direct(module->start), module->bytes) != row->sum) {
@@ -73,7 +73,7 @@ static void take_guest(const struct blob_header *blob, uint32_t index)
 
 	if (status != BLOB_OK) {
 		log_line("guest %s left out: its record: %s", blob_guest_rows(blob)[index].name,
-			 blob_status_text(status));
+		         blob_status_text(status));
 		return;
 	}
 	memcpy(vm->name, record->name, sizeof(vm->name));

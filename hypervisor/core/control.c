@@ -41,11 +41,11 @@ static bool open_disk(struct vm *vm, uint32_t index)
 			return false;
 		}
 		block_ram_open(&vm->disks[index], host_direct(module->start), module->bytes, read_only,
-			       serial);
+		               serial);
 	} else if (!host_disk_open(&vm->disks[index], disk->kind == BLOB_DISK_PARTITION, disk->source,
-				   read_only, serial)) {
+	                           read_only, serial)) {
 		log_line("guest %s: disk %u: no host %s is named \"%s\"", vm->name, index,
-			 disk->kind == BLOB_DISK_PARTITION ? "partition" : "disk", disk->source);
+		         disk->kind == BLOB_DISK_PARTITION ? "partition" : "disk", disk->source);
 		return false;
 	}
 	vm->config.disks[index] = (struct vm_disk_config){&vm->disks[index], read_only};
@@ -160,8 +160,8 @@ bool control_start(struct vm *vm)
 	vm->start_count++;
 	__atomic_store_n(&vm->stopping, 0, __ATOMIC_SEQ_CST);
 	log_line("guest %s: started: %s, %u vCPUs, %lu MiB", vm->name,
-		 vm->config.xen_face ? (vm->config.hyperv_face ? "both faces" : "Xen face") : "Hyper-V face",
-		 vm->config.vcpu_count, (unsigned long)(vm->config.memory_bytes >> 20));
+	         vm->config.xen_face ? (vm->config.hyperv_face ? "both faces" : "Xen face") : "Hyper-V face",
+	         vm->config.vcpu_count, (unsigned long)(vm->config.memory_bytes >> 20));
 	vcpu_request(vm->vcpus[0], REQUEST_LOOK);
 	return true;
 }
@@ -195,7 +195,7 @@ static void finish(struct vm *vm)
 	vm->life = how == 1 + VM_STOP_CRASH || how == VM_KILLED ? VM_CRASHED : VM_OFF;
 	if (vm->heap_bytes != 0 || vm->page_count != 0) {
 		log_line("guest %s: leak: %lu bytes, %lu pages not given back", vm->name,
-			 (unsigned long)vm->heap_bytes, (unsigned long)vm->page_count);
+		         (unsigned long)vm->heap_bytes, (unsigned long)vm->page_count);
 	}
 	if (how == 1 + VM_STOP_REBOOT) {
 		(void)control_start(vm);
@@ -232,7 +232,7 @@ static bool is_quiet(struct vm *vm)
 	}
 	for (uint32_t i = 0; i < cpu_count(); i++) {
 		quiet = quiet && (i == cpu_self() ||
-				  vm->quiet_passes[i] != __atomic_load_n(&cpus[i].passes, __ATOMIC_SEQ_CST));
+		                  vm->quiet_passes[i] != __atomic_load_n(&cpus[i].passes, __ATOMIC_SEQ_CST));
 	}
 	for (uint32_t i = 0; i < vm->config.disk_count; i++) {
 		quiet = quiet && __atomic_load_n(&vm->disks[i].in_flight, __ATOMIC_ACQUIRE) == 0;
@@ -243,7 +243,7 @@ static bool is_quiet(struct vm *vm)
 void control_poll(void)
 {
 	static bool said_idle = true; /* nothing has run yet */
-	static bool busy;	      /* a start takes long and lets interrupts in, and so comes here again */
+	static bool busy; /* a start takes long and lets interrupts in, and so comes here again */
 
 	if (busy) {
 		return;

@@ -9,7 +9,7 @@
 #define ELF_SEGMENTS_MAX 16u
 
 struct elf_segment {
-	uint64_t offset;     /* in the file; offset + file_bytes lies in it */
+	uint64_t offset; /* in the file; offset + file_bytes lies in it */
 	uint64_t file_bytes; /* at most memory_bytes */
 	uint64_t paddr;
 	uint64_t memory_bytes;
@@ -17,7 +17,7 @@ struct elf_segment {
 
 struct elf_pvh {
 	uint32_t entry; /* XEN_ELFNOTE_PHYS32_ENTRY */
-	uint64_t end;   /* first address after all segments */
+	uint64_t end; /* first address after all segments */
 	uint32_t segment_count;
 	struct elf_segment segments[ELF_SEGMENTS_MAX];
 };

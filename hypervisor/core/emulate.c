@@ -131,7 +131,7 @@ void emulate_port(struct vcpu *vcpu, const struct hvm_exit *exit)
 		port_in_to_rax(vcpu, exit->io.bytes, value);
 	} else {
 		(void)board_port_write(board, vcpu->index, exit->io.port, exit->io.bytes,
-				       (uint32_t)vcpu->hvm.regs.gpr[REG_RAX]);
+		                       (uint32_t)vcpu->hvm.regs.gpr[REG_RAX]);
 	}
 }
 
@@ -259,8 +259,8 @@ static bool machine_port_out(void *ctx, uint16_t port, uint8_t bytes, uint32_t v
 static void segment_bases(struct vcpu *vcpu, uint64_t base[INSN_SEG_COUNT])
 {
 	static const enum hvm_segment_name names[INSN_SEG_COUNT] = {
-		[INSN_SEG_ES] = HVM_ES, [INSN_SEG_CS] = HVM_CS, [INSN_SEG_SS] = HVM_SS,
-		[INSN_SEG_DS] = HVM_DS, [INSN_SEG_FS] = HVM_FS, [INSN_SEG_GS] = HVM_GS,
+	        [INSN_SEG_ES] = HVM_ES, [INSN_SEG_CS] = HVM_CS, [INSN_SEG_SS] = HVM_SS,
+	        [INSN_SEG_DS] = HVM_DS, [INSN_SEG_FS] = HVM_FS, [INSN_SEG_GS] = HVM_GS,
 	};
 	bool flat = code_mode(vcpu) == INSN_MODE_64;
 	struct hvm_state state;
@@ -285,8 +285,9 @@ static void raise(struct emulation *e)
 	vcpu_inject_exception(e->vcpu, e->vector, true, e->error);
 }
 
-static void execute(struct vcpu *vcpu, enum insn_exec (*exec)(const struct insn *, const struct insn_machine *),
-		    const char *what)
+static void execute(struct vcpu *vcpu,
+                    enum insn_exec (*exec)(const struct insn *, const struct insn_machine *),
+                    const char *what)
 {
 	struct emulation e = {.vcpu = vcpu};
 	uint64_t base[INSN_SEG_COUNT];
@@ -295,15 +296,15 @@ static void execute(struct vcpu *vcpu, enum insn_exec (*exec)(const struct insn 
 	size_t count = fetch(vcpu, bytes);
 	enum insn_status status = insn_decode(bytes, count, code_mode(vcpu), &insn);
 	struct insn_machine machine = {
-		.regs = &vcpu->hvm.regs,
-		.segment_base = base,
-		.ctx = &e,
-		.probe = machine_probe,
-		.read = machine_read,
-		.write = machine_write,
-		.port_in = machine_port_in,
-		.port_out = machine_port_out,
-		.iteration_max = ITERATIONS_AT_ONCE,
+	        .regs = &vcpu->hvm.regs,
+	        .segment_base = base,
+	        .ctx = &e,
+	        .probe = machine_probe,
+	        .read = machine_read,
+	        .write = machine_write,
+	        .port_in = machine_port_in,
+	        .port_out = machine_port_out,
+	        .iteration_max = ITERATIONS_AT_ONCE,
 	};
 
 	if (count == 0) {

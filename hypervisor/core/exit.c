@@ -46,16 +46,16 @@ static struct cpuid_input cpuid_facts(struct vcpu *vcpu)
 	struct vm *vm = vcpu->vm;
 
 	return (struct cpuid_input){
-		.host = host_cpuid,
-		.vcpu_index = vcpu->index,
-		.vcpu_count = vm->config.vcpu_count,
-		.xcr0 = host_xcr0() == 0 ? 0 : xcr_read(0),
-		.osxsave = (vcpu_paging(vcpu)->cr4 & CR4_OSXSAVE) != 0,
-		.apic_base = board_lapic(&vm->board, vcpu->index)->shared.apic_base,
-		.invariant_tsc = vm->clock.stable,
-		.phys_bits_max = P2M_ADDRESS_BITS,
-		.tsc_khz = (uint32_t)(vm->clock.tsc_hz / 1000),
-		.apic_bus_hz = VLAPIC_BUS_HZ,
+	        .host = host_cpuid,
+	        .vcpu_index = vcpu->index,
+	        .vcpu_count = vm->config.vcpu_count,
+	        .xcr0 = host_xcr0() == 0 ? 0 : xcr_read(0),
+	        .osxsave = (vcpu_paging(vcpu)->cr4 & CR4_OSXSAVE) != 0,
+	        .apic_base = board_lapic(&vm->board, vcpu->index)->shared.apic_base,
+	        .invariant_tsc = vm->clock.stable,
+	        .phys_bits_max = P2M_ADDRESS_BITS,
+	        .tsc_khz = (uint32_t)(vm->clock.tsc_hz / 1000),
+	        .apic_bus_hz = VLAPIC_BUS_HZ,
 	};
 }
 
@@ -90,11 +90,11 @@ static struct msr_env msr_facts(struct vcpu *vcpu)
 	const struct hvm_paging *p = vcpu_paging(vcpu);
 
 	return (struct msr_env){
-		.efer = p->efer,
-		.cr0 = p->cr0,
-		.efer_mask = cpuid_policy_efer_mask(&in),
-		.amd = cpuid_policy_is_amd(&in),
-		.rdtscp = (cpuid_policy_features(&in, CPUID_WORD_80000001_EDX) & BIT(27)) != 0,
+	        .efer = p->efer,
+	        .cr0 = p->cr0,
+	        .efer_mask = cpuid_policy_efer_mask(&in),
+	        .amd = cpuid_policy_is_amd(&in),
+	        .rdtscp = (cpuid_policy_features(&in, CPUID_WORD_80000001_EDX) & BIT(27)) != 0,
 	};
 }
 
@@ -223,8 +223,7 @@ static void exit_hypercall(struct vcpu *vcpu, const struct hvm_exit *exit)
 	uint64_t rip = vcpu->hvm.regs.rip;
 	uint64_t next;
 
-	if (!emulate_step_over(vcpu, exit,
-			       hvm->hypercall_opcode[2] == 0xd9 ? INSN_VMMCALL : INSN_VMCALL)) {
+	if (!emulate_step_over(vcpu, exit, hvm->hypercall_opcode[2] == 0xd9 ? INSN_VMMCALL : INSN_VMCALL)) {
 		return;
 	}
 	next = vcpu->hvm.regs.rip;
@@ -247,7 +246,7 @@ static bool is_done(const struct vcpu *vcpu)
 {
 	return (vcpu->life != LIFE_UP || __atomic_load_n(&vcpu->done, __ATOMIC_SEQ_CST)) &&
 	       (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) &
-		(REQUEST_INIT | REQUEST_SIPI | REQUEST_NMI | REQUEST_UP)) == 0;
+	        (REQUEST_INIT | REQUEST_SIPI | REQUEST_NMI | REQUEST_UP)) == 0;
 }
 
 /* With the last vCPU the guest is done. Each sets its own mark first and looks at the others' then, so one sees all. */
@@ -303,7 +302,7 @@ static void exit_bad(struct vcpu *vcpu, const struct hvm_exit *exit)
 	vm_log(vcpu->vm, "vCPU %u at %lx: exit %lx", vcpu->index, (unsigned long)vcpu->hvm.regs.rip,
 	       (unsigned long)exit->code);
 	vm_kill(vcpu->vm, exit->reason == HVM_EXIT_INVALID ? "a state that no CPU can run"
-							   : "an exit that Janus does not know");
+	                                                   : "an exit that Janus does not know");
 }
 
 /* What one needs to find out why: the state, and what was injected last. */
@@ -313,10 +312,12 @@ static void exit_shutdown(struct vcpu *vcpu)
 	const struct cpu_regs *regs = &vcpu->hvm.regs;
 
 	hvm->state_get(&vcpu->hvm, &state);
-	vm_log(vcpu->vm, "vCPU %u: triple fault at %lx, flags %lx, rsp %lx, cr2 %lx, cr3 %lx, cr4 %lx", vcpu->index,
-	       (unsigned long)regs->rip, (unsigned long)regs->rflags, (unsigned long)regs->gpr[REG_RSP],
-	       (unsigned long)state.cr2, (unsigned long)state.cr3, (unsigned long)state.cr4);
-	vm_log(vcpu->vm, "vCPU %u: idt %lx gdt %lx tr %lx gs %lx, last injected %u vector %u, undelivered %u vector %u",
+	vm_log(vcpu->vm, "vCPU %u: triple fault at %lx, flags %lx, rsp %lx, cr2 %lx, cr3 %lx, cr4 %lx",
+	       vcpu->index, (unsigned long)regs->rip, (unsigned long)regs->rflags,
+	       (unsigned long)regs->gpr[REG_RSP], (unsigned long)state.cr2, (unsigned long)state.cr3,
+	       (unsigned long)state.cr4);
+	vm_log(vcpu->vm,
+	       "vCPU %u: idt %lx gdt %lx tr %lx gs %lx, last injected %u vector %u, undelivered %u vector %u",
 	       vcpu->index, (unsigned long)state.idt_base, (unsigned long)state.gdt_base,
 	       (unsigned long)state.segments[HVM_TR].base, (unsigned long)state.segments[HVM_GS].base,
 	       vcpu->last_injected.kind, vcpu->last_injected.vector, vcpu->hvm.inject.kind,

@@ -10,7 +10,7 @@ enum length {
 	LENGTH_CHAR,
 	LENGTH_SHORT,
 	LENGTH_INT,
-	LENGTH_LONG,	/* also long long, size_t, ptrdiff_t, intmax_t: all are 64 bits */
+	LENGTH_LONG, /* also long long, size_t, ptrdiff_t, intmax_t: all are 64 bits */
 };
 
 struct output {
@@ -23,7 +23,7 @@ struct spec {
 	bool is_left;
 	bool is_zero_filled;
 	int width;
-	int precision;	/* -1: none given */
+	int precision; /* -1: none given */
 	enum length length;
 };
 
@@ -134,8 +134,8 @@ static void put_string(struct output *out, const struct spec *spec, const char *
 }
 
 /* @sign: '-' or 0. A precision is the least count of digits, and turns zero filling off. */
-static void put_number(struct output *out, const struct spec *spec, uint64_t value,
-		       unsigned int base, const char *digits, char sign)
+static void put_number(struct output *out, const struct spec *spec, uint64_t value, unsigned int base,
+                       const char *digits, char sign)
 {
 	char reversed[DIGITS_MAX];
 	int len = 0;

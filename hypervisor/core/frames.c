@@ -331,7 +331,7 @@ static unsigned int heap_class(size_t bytes)
 	unsigned int class = HEAP_CLASS_FIRST;
 
 	while ((1ull << class) < bytes) {
-		class++;
+		class ++;
 	}
 	return class;
 }

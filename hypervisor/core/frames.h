@@ -15,10 +15,10 @@
 #define FRAME_SHOWN_NOWHERE UINT64_MAX
 
 enum frame_kind {
-	FRAME_NONE,  /* not ours to hand out */
+	FRAME_NONE, /* not ours to hand out */
 	FRAME_FREE,
-	FRAME_HOST,  /* tables, heap, vCPU state */
-	FRAME_RAM,   /* a guest's RAM */
+	FRAME_HOST, /* tables, heap, vCPU state */
+	FRAME_RAM, /* a guest's RAM */
 	FRAME_SPECIAL, /* a page of ours that a guest may see (vm_page_alloc) */
 	FRAME_LIMBO,
 };

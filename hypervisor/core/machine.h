@@ -26,15 +26,15 @@
 
 /* What a vCPU has to look at before it runs on: set by any CPU, taken by its own. */
 enum vcpu_request {
-	REQUEST_FLUSH = 1,   /* drop translations */
+	REQUEST_FLUSH = 1, /* drop translations */
 	REQUEST_INIT = 2,
 	REQUEST_SIPI = 4,
 	REQUEST_NMI = 8,
-	REQUEST_LOOK = 16,   /* an interrupt or upcall may be pending */
-	REQUEST_WAKE = 32,   /* vcpu_wake() */
+	REQUEST_LOOK = 16, /* an interrupt or upcall may be pending */
+	REQUEST_WAKE = 32, /* vcpu_wake() */
 	REQUEST_DOWN = 64,
 	REQUEST_UP = 128,
-	REQUEST_WORK = 256,  /* run the guest's deferred work */
+	REQUEST_WORK = 256, /* run the guest's deferred work */
 };
 
 enum vcpu_place {
@@ -45,7 +45,7 @@ enum vcpu_place {
 
 enum vcpu_life {
 	LIFE_WAIT_SIPI, /* never started, or after INIT */
-	LIFE_DOWN,      /* has a state, but was taken down */
+	LIFE_DOWN, /* has a state, but was taken down */
 	LIFE_UP,
 };
 
@@ -65,11 +65,11 @@ struct vcpu {
 
 	/* own CPU only */
 	enum vcpu_life life;
-	bool halted;      /* HLT */
-	bool waiting;     /* vcpu_wait() */
+	bool halted; /* HLT */
+	bool waiting; /* vcpu_wait() */
 	bool yielding;
 	bool nmi_pending;
-	bool lapic_due;   /* atomic: its timer has expired */
+	bool lapic_due; /* atomic: its timer has expired */
 	uint64_t shadow_rip; /* where the interrupt shadow was seen, ~0 if none */
 	uint64_t flush_wait; /* vCPUs whose flush this one waits for */
 	uint64_t flush_seen[VM_VCPU_MAX];
@@ -92,7 +92,7 @@ struct vcpu {
 	uint32_t requests;
 	uint32_t in_guest;
 	uint64_t exit_count; /* also: one more each time it has left the guest */
-	uint32_t place;      /* enum vcpu_place; changed under the scheduler's lock or by its own CPU */
+	uint32_t place; /* enum vcpu_place; changed under the scheduler's lock or by its own CPU */
 	uint32_t cpu;
 	struct list_node run_node;
 
@@ -157,7 +157,7 @@ struct vm {
 	uint64_t mmio_absent_count;
 };
 
-#define VM_KILLED 0x100u    /* vm.stopping: for what it did */
+#define VM_KILLED 0x100u /* vm.stopping: for what it did */
 #define VM_DESTROYED 0x101u /* by the monitor */
 #define VM_NOT_STARTED 0x102u /* nothing of it may run yet, whatever wakes it */
 #define HOST_EXIT_CONFIGURATION 0x11u
@@ -172,14 +172,14 @@ struct cpu {
 	uint64_t armed_tsc;
 	uint64_t passes; /* atomic: how often it had no guest's translation in use */
 	struct spinlock timer_lock; /* RANK_TIMER */
-	struct list_node timers;    /* by deadline */
-	uint64_t first_timer_tsc;   /* atomic: the first one's deadline, ~0 if there is none */
+	struct list_node timers; /* by deadline */
+	uint64_t first_timer_tsc; /* atomic: the first one's deadline, ~0 if there is none */
 	struct tlb_cpu tlb;
 	struct exit_trace trace[32];
 	uint32_t trace_next;
 	uint64_t closed_since_tsc; /* since when no interrupt could be taken */
-	uint64_t longest_ticks;    /* largest such stretch while a guest had the CPU */
-	uint64_t longest_code;     /* the exit that it followed */
+	uint64_t longest_ticks; /* largest such stretch while a guest had the CPU */
+	uint64_t longest_code; /* the exit that it followed */
 };
 
 extern struct vm vms[VM_COUNT_MAX];
@@ -221,8 +221,7 @@ void exit_handle(struct vcpu *vcpu, const struct hvm_exit *exit);
 
 /* ---- memory.c ---- */
 /* Walks @vcpu's page tables; @access and result are of walk.h. With WALK_FAULT *@error is the page fault's. */
-enum walk_status core_walk(struct vcpu *vcpu, uint64_t linear, uint32_t access, gpa_t *at,
-			   uint32_t *error);
+enum walk_status core_walk(struct vcpu *vcpu, uint64_t linear, uint32_t access, gpa_t *at, uint32_t *error);
 
 /* ---- emulate.c: instructions that touch devices ---- */
 void emulate_memory(struct vcpu *vcpu, const struct hvm_exit *exit);
@@ -275,7 +274,7 @@ void wiring_teardown(struct vm *vm);
 /* ---- host_disk.c: disks of the host, by name ---- */
 /* False if there is no such disk or partition, or another guest writes to it. */
 MUST_CHECK bool host_disk_open(struct block *block, bool partition, const char *name, bool read_only,
-			       const char *serial);
+                               const char *serial);
 /*
  * Gives up what host_disk_open() gave to @block; nothing if it is another kind of disk. Boot CPU; the guest's requests
  * have ended.

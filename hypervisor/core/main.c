@@ -36,12 +36,12 @@ static void panic_traces(void)
 
 		for (uint32_t k = 0; k < ARRAY_COUNT(cpu->trace); k++) {
 			const struct exit_trace *t =
-				&cpu->trace[(cpu->trace_next + k) % ARRAY_COUNT(cpu->trace)];
+			        &cpu->trace[(cpu->trace_next + k) % ARRAY_COUNT(cpu->trace)];
 
 			if (t->tsc != 0) {
 				log_line("cpu %u exit %lx guest %u vcpu %u rip %lx tsc %lu", i,
-					 (unsigned long)t->code, t->vm, t->vcpu, (unsigned long)t->rip,
-					 (unsigned long)t->tsc);
+				         (unsigned long)t->code, t->vm, t->vcpu, (unsigned long)t->rip,
+				         (unsigned long)t->tsc);
 			}
 		}
 		log_flush_all();
@@ -72,14 +72,14 @@ void janus_main(void)
 	host_panic_hook = panic_traces;
 	frames_init();
 	log_line("Janus: %u CPUs, TSC %lu kHz, %lu MiB free", cpu_count(),
-		 (unsigned long)(host_tsc_hz() / 1000), (unsigned long)(frames_free_count() >> 8));
+	         (unsigned long)(host_tsc_hz() / 1000), (unsigned long)(frames_free_count() >> 8));
 	choose_virtualization();
 	config_load();
 	sched_init();
 	cpu_init(0);
 	host_cpus_start(other_cpu);
 	log_line("%s on %u CPUs, %u address-space ids, TSC %s", hvm->name, cpu_count(), hvm->asid_count(),
-		 host_tsc_stable() ? "stable and in step" : "not in step: page clocks are off");
+	         host_tsc_stable() ? "stable and in step" : "not in step: page clocks are off");
 	host_disks_init();
 	control_init();
 	sched_loop(0);

@@ -99,8 +99,7 @@ static bool walk_read(void *memory, uint64_t at, uint8_t bytes, uint64_t *value)
 }
 
 /* Entries are aligned, so one never crosses a page. */
-static enum walk_exchange walk_exchange(void *memory, uint64_t at, uint8_t bytes, uint64_t old,
-					uint64_t new)
+static enum walk_exchange walk_exchange(void *memory, uint64_t at, uint8_t bytes, uint64_t old, uint64_t new)
 {
 	struct vm *vm = memory;
 	struct p2m_view view = p2m_find(&vm->p2m, gpa(at));
@@ -111,25 +110,24 @@ static enum walk_exchange walk_exchange(void *memory, uint64_t at, uint8_t bytes
 		return WALK_ABSENT;
 	}
 	done = bytes == 8 ? vm_page_compare_exchange64(view.page, off, old, new)
-			  : vm_page_compare_exchange32(view.page, off, (uint32_t)old, (uint32_t)new);
+	                  : vm_page_compare_exchange32(view.page, off, (uint32_t)old, (uint32_t) new);
 	return done ? WALK_EXCHANGED : WALK_CHANGED;
 }
 
-enum walk_status core_walk(struct vcpu *vcpu, uint64_t linear, uint32_t access, gpa_t *at,
-			   uint32_t *error)
+enum walk_status core_walk(struct vcpu *vcpu, uint64_t linear, uint32_t access, gpa_t *at, uint32_t *error)
 {
 	const struct hvm_paging *paging = vcpu_paging(vcpu);
 	const struct walk_ctx ctx = {
-		.cr0 = paging->cr0,
-		.cr3 = paging->cr3,
-		.cr4 = paging->cr4,
-		.efer = paging->efer,
-		.rflags = vcpu->hvm.regs.rflags,
-		.cpl = paging->cpl,
-		.phys_bits = P2M_ADDRESS_BITS,
-		.memory = vcpu->vm,
-		.read = walk_read,
-		.exchange = walk_exchange,
+	        .cr0 = paging->cr0,
+	        .cr3 = paging->cr3,
+	        .cr4 = paging->cr4,
+	        .efer = paging->efer,
+	        .rflags = vcpu->hvm.regs.rflags,
+	        .cpl = paging->cpl,
+	        .phys_bits = P2M_ADDRESS_BITS,
+	        .memory = vcpu->vm,
+	        .read = walk_read,
+	        .exchange = walk_exchange,
 	};
 
 	return guest_walk(&ctx, linear, access, &at->v, error);

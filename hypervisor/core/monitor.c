@@ -11,7 +11,7 @@
 #define KEYS_AT_ONCE 16u
 
 static struct {
-	bool active;	  /* keys are commands, not a guest's */
+	bool active; /* keys are commands, not a guest's */
 	struct vm *guest; /* whose console gets the keys otherwise */
 	char line[LINE_BYTES];
 	uint32_t len;
@@ -38,9 +38,9 @@ static void run_guests(struct vm *unused)
 		const struct vm *vm = &vms[i];
 
 		log_reply("%-12s %-8s %s%s vcpus %u memory %lu MiB starts %u %s", vm->name, life_text(vm),
-			  vm->record->face != BLOB_FACE_XEN ? "hyperv " : "",
-			  vm->record->face != BLOB_FACE_HYPERV ? "xen" : "", vm->record->vcpu_count,
-			  (unsigned long)(vm->record->memory_bytes >> 20), vm->start_count, vm->stop_reason);
+		          vm->record->face != BLOB_FACE_XEN ? "hyperv " : "",
+		          vm->record->face != BLOB_FACE_HYPERV ? "xen" : "", vm->record->vcpu_count,
+		          (unsigned long)(vm->record->memory_bytes >> 20), vm->start_count, vm->stop_reason);
 	}
 }
 
@@ -72,9 +72,9 @@ static void ask(struct vm *vm, enum lifecycle_request request)
 {
 	if (must_run(vm)) {
 		log_reply(lifecycle_ask(&vm->lifecycle, request)
-				  ? "%s was asked"
-				  : "%s has no driver yet that could be asked: destroy it, or wait",
-			  vm->name);
+		                  ? "%s was asked"
+		                  : "%s has no driver yet that could be asked: destroy it, or wait",
+		          vm->name);
 	}
 }
 
@@ -101,18 +101,18 @@ static void stats_devices(const struct vm *vm)
 		const struct block *b = &vm->disks[i];
 
 		log_reply("disk %u: reads %lu writes %lu flushes %lu errors %lu", i,
-			  (unsigned long)b->read_count, (unsigned long)b->write_count,
-			  (unsigned long)b->flush_count, (unsigned long)b->error_count);
+		          (unsigned long)b->read_count, (unsigned long)b->write_count,
+		          (unsigned long)b->flush_count, (unsigned long)b->error_count);
 	}
 	for (uint32_t i = 0; i < vm->config.nic_count; i++) {
 		const struct switch_counts *c = &vm->ports[i].counts;
 
 		log_reply("nic %u: sent %lu frames %lu bytes, received %lu frames %lu bytes, dropped %lu, "
-			  "whole %lu, segmented %lu",
-			  i, (unsigned long)c->sent_frames, (unsigned long)c->sent_bytes,
-			  (unsigned long)c->received_frames, (unsigned long)c->received_bytes,
-			  (unsigned long)c->dropped_frames, (unsigned long)c->sent_whole,
-			  (unsigned long)c->sent_segmented);
+		          "whole %lu, segmented %lu",
+		          i, (unsigned long)c->sent_frames, (unsigned long)c->sent_bytes,
+		          (unsigned long)c->received_frames, (unsigned long)c->received_bytes,
+		          (unsigned long)c->dropped_frames, (unsigned long)c->sent_whole,
+		          (unsigned long)c->sent_segmented);
 	}
 	log_reply("heartbeats %lu", (unsigned long)vm->lifecycle.heartbeat_count);
 }
@@ -122,20 +122,21 @@ static void stats_vcpus(const struct vm *vm)
 	for (uint32_t i = 0; vm->life == VM_RUNNING && i < vm->config.vcpu_count; i++) {
 		const struct vcpu *v = vm->vcpus[i];
 
-		log_reply("vcpu %u: exits %lu: cpuid %lu hlt %lu pause %lu call %lu port %lu msr %lu memory %lu "
-			  "host %lu window %lu",
-			  i, (unsigned long)v->exit_count, (unsigned long)v->exits_by_reason[HVM_EXIT_CPUID],
-			  (unsigned long)v->exits_by_reason[HVM_EXIT_HLT],
-			  (unsigned long)v->exits_by_reason[HVM_EXIT_PAUSE],
-			  (unsigned long)v->exits_by_reason[HVM_EXIT_HYPERCALL],
-			  (unsigned long)v->exits_by_reason[HVM_EXIT_IO],
-			  (unsigned long)v->exits_by_reason[HVM_EXIT_MSR],
-			  (unsigned long)v->exits_by_reason[HVM_EXIT_MEMORY],
-			  (unsigned long)v->exits_by_reason[HVM_EXIT_HOST],
-			  (unsigned long)v->exits_by_reason[HVM_EXIT_WINDOW]);
+		log_reply("vcpu %u: exits %lu: cpuid %lu hlt %lu pause %lu call %lu port %lu msr %lu memory "
+		          "%lu "
+		          "host %lu window %lu",
+		          i, (unsigned long)v->exit_count, (unsigned long)v->exits_by_reason[HVM_EXIT_CPUID],
+		          (unsigned long)v->exits_by_reason[HVM_EXIT_HLT],
+		          (unsigned long)v->exits_by_reason[HVM_EXIT_PAUSE],
+		          (unsigned long)v->exits_by_reason[HVM_EXIT_HYPERCALL],
+		          (unsigned long)v->exits_by_reason[HVM_EXIT_IO],
+		          (unsigned long)v->exits_by_reason[HVM_EXIT_MSR],
+		          (unsigned long)v->exits_by_reason[HVM_EXIT_MEMORY],
+		          (unsigned long)v->exits_by_reason[HVM_EXIT_HOST],
+		          (unsigned long)v->exits_by_reason[HVM_EXIT_WINDOW]);
 		log_reply("vcpu %u: life %u place %u halted %u waiting %u rip %lx flags %lx requests %x", i,
-			  v->life, v->place, v->halted, v->waiting, (unsigned long)v->hvm.regs.rip,
-			  (unsigned long)v->hvm.regs.rflags, v->requests);
+		          v->life, v->place, v->halted, v->waiting, (unsigned long)v->hvm.regs.rip,
+		          (unsigned long)v->hvm.regs.rflags, v->requests);
 	}
 }
 
@@ -147,8 +148,8 @@ static void run_stats(struct vm *vm)
 
 			if (c->used != 0 || c->refused != 0) {
 				log_reply("%s %s: used %lu refused %lu", stats_table_text(table),
-					  stats_row_name(table, row), (unsigned long)c->used,
-					  (unsigned long)c->refused);
+				          stats_row_name(table, row), (unsigned long)c->used,
+				          (unsigned long)c->refused);
 			}
 		}
 	}
@@ -160,11 +161,11 @@ static void run_memory(struct vm *unused)
 {
 	(void)unused;
 	log_reply("free %lu MiB of %lu, in limbo %lu KiB", (unsigned long)(frames_free_count() >> 8),
-		  (unsigned long)(frames_total_count() >> 8), (unsigned long)(frames_limbo_count() * 4));
+	          (unsigned long)(frames_total_count() >> 8), (unsigned long)(frames_limbo_count() * 4));
 	for (uint32_t i = 0; i < vm_count_all; i++) {
 		log_reply("%-12s RAM %lu KiB, pages of ours %lu, heap %lu bytes", vms[i].name,
-			  (unsigned long)(vms[i].p2m.ram_pages * 4), (unsigned long)vms[i].page_count,
-			  (unsigned long)vms[i].heap_bytes);
+		          (unsigned long)(vms[i].p2m.ram_pages * 4), (unsigned long)vms[i].page_count,
+		          (unsigned long)vms[i].heap_bytes);
 	}
 }
 
@@ -187,26 +188,26 @@ static void run_cpus(struct vm *unused)
 	(void)unused;
 	for (uint32_t i = 0; i < cpu_count(); i++) {
 		log_reply("cpu %u: longest stretch without interrupts %lu ticks after exit %lx, runs %s", i,
-			  (unsigned long)cpus[i].longest_ticks, (unsigned long)cpus[i].longest_code,
-			  cpus[i].current == NULL ? "nothing" : cpus[i].current->vm->name);
+		          (unsigned long)cpus[i].longest_ticks, (unsigned long)cpus[i].longest_code,
+		          cpus[i].current == NULL ? "nothing" : cpus[i].current->vm->name);
 	}
 }
 
 static void run_help(struct vm *unused);
 
 static const struct command commands[] = {
-	{"guests", run_guests, false, "what guests there are"},
-	{"console", run_console, true, "send keys to a guest; Ctrl-A comes back"},
-	{"start", run_start, true, "start a guest that is off"},
-	{"shutdown", run_shutdown, true, "ask a guest to power off"},
-	{"reboot", run_reboot, true, "ask a guest to restart"},
-	{"destroy", run_destroy, true, "end a guest at once"},
-	{"stats", run_stats, true, "what a guest touched: offered, used, refused"},
-	{"memory", run_memory, false, "where memory is"},
-	{"cpus", run_cpus, false, "host CPUs"},
-	{"log", run_log, false, "the last lines of the log"},
-	{"quit", run_quit, false, "end Janus (an emulator ends too)"},
-	{"help", run_help, false, "this list"},
+        {"guests", run_guests, false, "what guests there are"},
+        {"console", run_console, true, "send keys to a guest; Ctrl-A comes back"},
+        {"start", run_start, true, "start a guest that is off"},
+        {"shutdown", run_shutdown, true, "ask a guest to power off"},
+        {"reboot", run_reboot, true, "ask a guest to restart"},
+        {"destroy", run_destroy, true, "end a guest at once"},
+        {"stats", run_stats, true, "what a guest touched: offered, used, refused"},
+        {"memory", run_memory, false, "where memory is"},
+        {"cpus", run_cpus, false, "host CPUs"},
+        {"log", run_log, false, "the last lines of the log"},
+        {"quit", run_quit, false, "end Janus (an emulator ends too)"},
+        {"help", run_help, false, "this list"},
 };
 
 static void run_help(struct vm *unused)
@@ -214,7 +215,7 @@ static void run_help(struct vm *unused)
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
 		log_reply("%-8s %-5s %s", commands[i].name, commands[i].takes_guest ? "NAME" : "",
-			  commands[i].help);
+		          commands[i].help);
 	}
 }
 

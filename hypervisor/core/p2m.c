@@ -89,7 +89,7 @@ static bool split_large(struct p2m *p2m, uint64_t *slot, uint64_t entry)
 	}
 	for (unsigned int i = 0; i < 512; i++) {
 		((uint64_t *)(void *)table->bytes)[i] =
-			hvm->page_entry(hpa(base + i * (uint64_t)PAGE_BYTES), HVM_PAGE_4K, RAM_ACCESS);
+		        hvm->page_entry(hpa(base + i * (uint64_t)PAGE_BYTES), HVM_PAGE_4K, RAM_ACCESS);
 	}
 	entry_store(slot, hvm->page_entry(frames_hpa(table), HVM_PAGE_TABLE, 0));
 	return true;
@@ -273,8 +273,8 @@ static bool hide_locked(struct p2m *p2m, struct vm_page *page)
 	slot = entry_for(p2m, gpa(page->shown_at), 0);
 	CHECK(over != NULL && over->page == page && slot != NULL);
 	entry_store(slot, over->below == NULL
-				  ? 0
-				  : hvm->page_entry(frames_hpa(over->below), HVM_PAGE_4K, RAM_ACCESS));
+	                          ? 0
+	                          : hvm->page_entry(frames_hpa(over->below), HVM_PAGE_4K, RAM_ACCESS));
 	over->page = NULL;
 	over->below = NULL;
 	page->shown_at = FRAME_SHOWN_NOWHERE;
@@ -355,7 +355,8 @@ static void destroy_level(uint64_t entry, unsigned int level)
 				free_ram(page, 0);
 			}
 		} else if ((child & ENTRY_LARGE) != 0) {
-			free_ram(frames_page(hpa(child & ENTRY_ADDRESS & ~(LARGE_BYTES - 1))), FRAME_ORDER_MAX);
+			free_ram(frames_page(hpa(child & ENTRY_ADDRESS & ~(LARGE_BYTES - 1))),
+			         FRAME_ORDER_MAX);
 		} else {
 			destroy_level(child, level - 1);
 		}

@@ -17,7 +17,7 @@
 #define P2M_ADDRESS_BITS 40u /* what CPUID tells the guest at least, and what we map at most */
 
 struct p2m_overlay {
-	struct vm_page *page;  /* of ours; NULL: free slot */
+	struct vm_page *page; /* of ours; NULL: free slot */
 	struct vm_page *below; /* the RAM that it hides, or NULL */
 	uint64_t gfn;
 };
@@ -51,9 +51,9 @@ struct p2m_view p2m_find(const struct p2m *p2m, gpa_t at);
 /* All of these: 0 on success; under no lock of RANK_MEMORY or above. */
 enum p2m_result {
 	P2M_OK,
-	P2M_NOTHING,  /* nothing there to take */
+	P2M_NOTHING, /* nothing there to take */
 	P2M_OCCUPIED,
-	P2M_FULL,     /* no memory for tables, or no overlay slot */
+	P2M_FULL, /* no memory for tables, or no overlay slot */
 };
 MUST_CHECK enum p2m_result p2m_give(struct p2m *p2m, gpa_t at);
 /* Takes RAM away; the frame is retired. */

@@ -175,8 +175,8 @@ void cpu_note_stretch(struct cpu *cpu)
 	uint64_t ticks = tsc_read() - cpu->closed_since_tsc;
 
 	if (cpu->current != NULL && ticks > cpu->longest_ticks) {
-		const struct exit_trace *last =
-			&cpu->trace[(cpu->trace_next + ARRAY_COUNT(cpu->trace) - 1) % ARRAY_COUNT(cpu->trace)];
+		const struct exit_trace *last = &cpu->trace[(cpu->trace_next + ARRAY_COUNT(cpu->trace) - 1) %
+		                                            ARRAY_COUNT(cpu->trace)];
 
 		cpu->longest_ticks = ticks;
 		cpu->longest_code = last->code;

@@ -41,8 +41,7 @@ static void clear_registers(struct vcpu *vcpu)
 	tlb_forget(&vcpu->tlb);
 }
 
-static void set_segments(struct hvm_state *state, uint64_t base, uint32_t limit, uint16_t code,
-			 uint16_t data)
+static void set_segments(struct hvm_state *state, uint64_t base, uint32_t limit, uint16_t code, uint16_t data)
 {
 	for (unsigned int i = HVM_ES; i <= HVM_GS; i++) {
 		state->segments[i] = (struct hvm_segment){0, limit, 0, data};
@@ -101,8 +100,8 @@ static bool is_possible(const struct vcpu_context *c)
 	bool paging = (c->cr0 & CR0_PG) != 0;
 	bool long_mode = (c->efer & EFER_LME) != 0 && paging;
 
-	return (!paging || (c->cr0 & CR0_PE) != 0) && (c->efer & ~EFER_KNOWN) == 0 &&
-	       (c->cr0 >> 32) == 0 && ((c->cr0 & CR0_NW) == 0 || (c->cr0 & CR0_CD) != 0) &&
+	return (!paging || (c->cr0 & CR0_PE) != 0) && (c->efer & ~EFER_KNOWN) == 0 && (c->cr0 >> 32) == 0 &&
+	       ((c->cr0 & CR0_NW) == 0 || (c->cr0 & CR0_CD) != 0) &&
 	       (!long_mode || (c->cr4 & CR4_PAE) != 0) && (c->cr4 & CR4_LA57) == 0 &&
 	       c->cr3 >> P2M_ADDRESS_BITS == 0 && ((c->efer & EFER_LMA) == 0 || long_mode);
 }

@@ -39,10 +39,7 @@ static void copy_backwards(void *to, const void *from, size_t len)
 	uint8_t *last_to = (uint8_t *)to + len - 1;
 	const uint8_t *last_from = (const uint8_t *)from + len - 1;
 
-	__asm__ volatile("std; rep movsb; cld"
-			 : "+D"(last_to), "+S"(last_from), "+c"(len)
-			 :
-			 : "memory");
+	__asm__ volatile("std; rep movsb; cld" : "+D"(last_to), "+S"(last_from), "+c"(len) : : "memory");
 }
 
 void *memmove(void *to, const void *from, size_t len)

@@ -6,7 +6,8 @@
 void tlb_cpu_init(struct tlb_cpu *cpu, uint32_t asid_count)
 {
 	cpu->asid_count = asid_count < 2 ? 2 : asid_count;
-	cpu->next = cpu->asid_count; /* the first choice starts a generation, so whatever was cached before goes */
+	cpu->next =
+	        cpu->asid_count; /* the first choice starts a generation, so whatever was cached before goes */
 	cpu->generation = 0;
 }
 

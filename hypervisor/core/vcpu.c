@@ -52,11 +52,11 @@ struct vcpu_mode vcpu_mode(struct vcpu *vcpu)
 	const struct hvm_paging *p = vcpu_paging(vcpu);
 
 	return (struct vcpu_mode){
-		.cpl = p->cpl,
-		.protected_mode = (p->cr0 & 1) != 0,
-		.vm86 = (vcpu->hvm.regs.rflags & RFLAGS_VM) != 0,
-		.long_mode = (p->efer & BIT(10)) != 0,
-		.code64 = (p->efer & BIT(10)) != 0 && p->cs_long,
+	        .cpl = p->cpl,
+	        .protected_mode = (p->cr0 & 1) != 0,
+	        .vm86 = (vcpu->hvm.regs.rflags & RFLAGS_VM) != 0,
+	        .long_mode = (p->efer & BIT(10)) != 0,
+	        .code64 = (p->efer & BIT(10)) != 0 && p->cs_long,
 	};
 }
 
@@ -155,7 +155,8 @@ static bool flush_is_done(struct vcpu *vcpu)
 
 bool vcpu_is_up(const struct vcpu *vcpu)
 {
-	return vcpu->life == LIFE_UP && (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) & REQUEST_DOWN) == 0;
+	return vcpu->life == LIFE_UP &&
+	       (__atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) & REQUEST_DOWN) == 0;
 }
 
 enum vm_status vcpu_up(struct vcpu *vcpu)

@@ -88,7 +88,7 @@ static void stop_all(struct vm *vm, uint32_t how, const char *reason)
 	uint32_t running = 0;
 
 	if (!__atomic_compare_exchange_n(&vm->stopping, &running, how, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_SEQ_CST)) {
+	                                 __ATOMIC_SEQ_CST)) {
 		return; /* the first reason stands */
 	}
 	for (size_t i = 0; i + 1 < sizeof(vm->stop_reason) && reason[i] != 0; i++) {
@@ -130,7 +130,7 @@ static bool log_has_room(struct vm *vm)
 	if (now - vm->log_limit.window_tsc > host_tsc_hz()) {
 		if (vm->log_limit.dropped != 0) {
 			log_line("guest %s: %lu lines of its log dropped", vm->name,
-				 (unsigned long)vm->log_limit.dropped);
+			         (unsigned long)vm->log_limit.dropped);
 		}
 		vm->log_limit.window_tsc = now;
 		vm->log_limit.lines = 0;

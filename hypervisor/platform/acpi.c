@@ -18,7 +18,7 @@
 #define MADT_REVISION 3u
 #define FADT_NO_C2_LATENCY 0xFFFu
 #define FADT_NO_C3_LATENCY 0xFFFu
-#define FADT_FLAGS \
+#define FADT_FLAGS                                                                        \
 	(FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC | FADT_TMR_VAL_EXT | \
 	 FADT_RESET_REG_SUP | FADT_USE_PLATFORM_CLOCK)
 
@@ -33,14 +33,14 @@ static const struct face_row {
 	bool has_vmbus;
 	bool has_rtc_device;
 } face_rows[2][2] = {
-	{
-		{FADT_BOOT_NO_VGA, false, true},
-		{FADT_BOOT_NO_VGA | FADT_BOOT_NO_CMOS_RTC, false, false},
-	},
-	{
-		{FADT_BOOT_NO_VGA, true, true},
-		{FADT_BOOT_NO_VGA | FADT_BOOT_NO_CMOS_RTC, true, false},
-	},
+        {
+                {FADT_BOOT_NO_VGA, false, true},
+                {FADT_BOOT_NO_VGA | FADT_BOOT_NO_CMOS_RTC, false, false},
+        },
+        {
+                {FADT_BOOT_NO_VGA, true, true},
+                {FADT_BOOT_NO_VGA | FADT_BOOT_NO_CMOS_RTC, true, false},
+        },
 };
 
 struct builder {
@@ -152,10 +152,10 @@ static void *add_facs(struct builder *b)
 static struct acpi_gas io_block(uint32_t port, unsigned int bytes, uint8_t access)
 {
 	return (struct acpi_gas){
-		.space = GAS_SYSTEM_IO,
-		.bit_width = (uint8_t)(bytes * 8),
-		.access = access,
-		.address = port,
+	        .space = GAS_SYSTEM_IO,
+	        .bit_width = (uint8_t)(bytes * 8),
+	        .access = access,
+	        .address = port,
 	};
 }
 
@@ -211,29 +211,29 @@ static size_t madt_bytes(const struct acpi_config *config)
 	uint32_t narrow = config->vcpu_count < TYPE0_IDS ? config->vcpu_count : TYPE0_IDS;
 
 	return sizeof(struct acpi_madt) + narrow * sizeof(struct madt_lapic) +
-	       (config->vcpu_count - narrow) * sizeof(struct madt_x2apic) +
-	       sizeof(struct madt_ioapic) + sizeof(struct madt_override);
+	       (config->vcpu_count - narrow) * sizeof(struct madt_x2apic) + sizeof(struct madt_ioapic) +
+	       sizeof(struct madt_override);
 }
 
 static void fill_processor(uint8_t *at, uint32_t id)
 {
 	if (id < TYPE0_IDS) {
 		struct madt_lapic entry = {
-			.type = MADT_LAPIC,
-			.length = sizeof(entry),
-			.processor_id = (uint8_t)id,
-			.apic_id = (uint8_t)id,
-			.flags = MADT_ENABLED,
+		        .type = MADT_LAPIC,
+		        .length = sizeof(entry),
+		        .processor_id = (uint8_t)id,
+		        .apic_id = (uint8_t)id,
+		        .flags = MADT_ENABLED,
 		};
 
 		memcpy(at, &entry, sizeof(entry));
 	} else {
 		struct madt_x2apic entry = {
-			.type = MADT_X2APIC,
-			.length = sizeof(entry),
-			.apic_id = id,
-			.flags = MADT_ENABLED,
-			.processor_id = id,
+		        .type = MADT_X2APIC,
+		        .length = sizeof(entry),
+		        .apic_id = id,
+		        .flags = MADT_ENABLED,
+		        .processor_id = id,
 		};
 
 		memcpy(at, &entry, sizeof(entry));
@@ -247,16 +247,16 @@ static void fill_processor(uint8_t *at, uint32_t id)
 static void fill_interrupts(uint8_t *at)
 {
 	struct madt_ioapic ioapic = {
-		.type = MADT_IOAPIC,
-		.length = sizeof(ioapic),
-		.address = VIOAPIC_BASE,
+	        .type = MADT_IOAPIC,
+	        .length = sizeof(ioapic),
+	        .address = VIOAPIC_BASE,
 	};
 	struct madt_override sci = {
-		.type = MADT_OVERRIDE,
-		.length = sizeof(sci),
-		.source = PM_SCI_GSI,
-		.gsi = PM_SCI_GSI,
-		.flags = MADT_ACTIVE_HIGH | MADT_LEVEL,
+	        .type = MADT_OVERRIDE,
+	        .length = sizeof(sci),
+	        .source = PM_SCI_GSI,
+	        .gsi = PM_SCI_GSI,
+	        .flags = MADT_ACTIVE_HIGH | MADT_LEVEL,
 	};
 
 	memcpy(at, &ioapic, sizeof(ioapic));
@@ -322,16 +322,15 @@ static void fill_aml_processor(struct aml_processor *p, uint32_t id)
 /* A device for each vCPU, whose number no compiled table can know. */
 static void add_processors(struct builder *b)
 {
-	size_t scope_bytes =
-		sizeof(struct aml_scope) + b->config->vcpu_count * sizeof(struct aml_processor);
+	size_t scope_bytes = sizeof(struct aml_scope) + b->config->vcpu_count * sizeof(struct aml_processor);
 	uint8_t *table = start_table(b, "SSDT", 2, sizeof(struct acpi_header) + scope_bytes);
 	/* The length counts itself, not the opcode. */
 	size_t length = scope_bytes - 1;
 	struct aml_scope scope = {
-		.scope_op = AML_SCOPE_OP,
-		.package_length = {(uint8_t)(0x80u | (length & 0xFu)), (uint8_t)(length >> 4),
-				   (uint8_t)(length >> 12)},
-		.name = {'\\', '_', 'S', 'B', '_'},
+	        .scope_op = AML_SCOPE_OP,
+	        .package_length = {(uint8_t)(0x80u | (length & 0xFu)), (uint8_t)(length >> 4),
+	                           (uint8_t)(length >> 12)},
+	        .name = {'\\', '_', 'S', 'B', '_'},
 	};
 	struct aml_processor *processors;
 
@@ -357,8 +356,7 @@ static void *add_root(struct builder *b, const char *signature, size_t entry_byt
 		return NULL;
 	}
 	for (uint32_t i = 0; i < b->table_count; i++) {
-		memcpy(table + sizeof(struct acpi_header) + i * entry_bytes, &b->tables[i],
-		       entry_bytes);
+		memcpy(table + sizeof(struct acpi_header) + i * entry_bytes, &b->tables[i], entry_bytes);
 	}
 	finish_table(table);
 	return table;
@@ -394,14 +392,14 @@ static void add_tables(struct builder *b)
 }
 
 size_t acpi_build(uint8_t *to, size_t room, uint64_t gpa, const struct acpi_config *config,
-		  uint64_t *rsdp_gpa)
+                  uint64_t *rsdp_gpa)
 {
 	struct builder b = {
-		.to = to,
-		.room = room,
-		.gpa = gpa,
-		.config = config,
-		.face = &face_rows[config->hyperv_face][config->xen_face],
+	        .to = to,
+	        .room = room,
+	        .gpa = gpa,
+	        .config = config,
+	        .face = &face_rows[config->hyperv_face][config->xen_face],
 	};
 	struct acpi_rsdp *rsdp;
 	const void *rsdt;

@@ -36,7 +36,7 @@ struct acpi_config {
  * of the host leaks (XSA-464). Returns how many bytes are used, and where the RSDP is in *rsdp_gpa;
  * 0 if the room, the address or the number of vCPUs is wrong.
  */
-MUST_CHECK size_t acpi_build(uint8_t *to, size_t room, uint64_t gpa,
-			     const struct acpi_config *config, uint64_t *rsdp_gpa);
+MUST_CHECK size_t acpi_build(uint8_t *to, size_t room, uint64_t gpa, const struct acpi_config *config,
+                             uint64_t *rsdp_gpa);
 
 #endif /* PLATFORM_ACPI_H */

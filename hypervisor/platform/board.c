@@ -196,8 +196,7 @@ static unsigned int claim_port(struct board *b, uint16_t port, unsigned int size
 	return BOARD_PORT_COUNT;
 }
 
-bool board_port_read(struct board *b, unsigned int vcpu, uint16_t port, unsigned int size,
-		     uint32_t *value)
+bool board_port_read(struct board *b, unsigned int vcpu, uint16_t port, unsigned int size, uint32_t *value)
 {
 	unsigned int row = claim_port(b, port, size);
 
@@ -211,7 +210,7 @@ bool board_port_read(struct board *b, unsigned int vcpu, uint16_t port, unsigned
 }
 
 bool board_port_write(struct board *b, unsigned int vcpu, uint16_t port, unsigned int size,
-		      uint32_t raw_value)
+                      uint32_t raw_value)
 {
 	unsigned int row = claim_port(b, port, size);
 
@@ -240,12 +239,10 @@ bool board_owns_mmio(uint64_t gpa)
 	return is_lapic(gpa) || is_ioapic(gpa);
 }
 
-bool board_mmio_read(struct board *b, unsigned int vcpu, uint64_t gpa, unsigned int size,
-		     uint64_t *value)
+bool board_mmio_read(struct board *b, unsigned int vcpu, uint64_t gpa, unsigned int size, uint64_t *value)
 {
 	if (is_lapic(gpa)) {
-		*value =
-			vlapic_mmio_read(board_lapic(b, vcpu), (uint32_t)(gpa - VLAPIC_BASE), size);
+		*value = vlapic_mmio_read(board_lapic(b, vcpu), (uint32_t)(gpa - VLAPIC_BASE), size);
 		return true;
 	}
 	if (is_ioapic(gpa)) {
@@ -255,12 +252,10 @@ bool board_mmio_read(struct board *b, unsigned int vcpu, uint64_t gpa, unsigned 
 	return false;
 }
 
-bool board_mmio_write(struct board *b, unsigned int vcpu, uint64_t gpa, unsigned int size,
-		      uint64_t raw_value)
+bool board_mmio_write(struct board *b, unsigned int vcpu, uint64_t gpa, unsigned int size, uint64_t raw_value)
 {
 	if (is_lapic(gpa)) {
-		vlapic_mmio_write(board_lapic(b, vcpu), (uint32_t)(gpa - VLAPIC_BASE), size,
-				  raw_value);
+		vlapic_mmio_write(board_lapic(b, vcpu), (uint32_t)(gpa - VLAPIC_BASE), size, raw_value);
 		return true;
 	}
 	if (is_ioapic(gpa)) {
@@ -279,10 +274,10 @@ bool board_init(struct board *b, struct board_env env, unsigned int vcpu_count)
 	}
 	memset(b, 0, sizeof(*b));
 	b->bus = (struct vlapic_bus){
-		.env = env,
-		.lapics = b->lapics,
-		.vcpu_count = vcpu_count,
-		.ioapic = &b->ioapic,
+	        .env = env,
+	        .lapics = b->lapics,
+	        .vcpu_count = vcpu_count,
+	        .ioapic = &b->ioapic,
 	};
 	for (unsigned int i = 0; i < vcpu_count; i++) {
 		vlapic_init(&b->lapics[i], &b->bus, i);

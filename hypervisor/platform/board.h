@@ -64,10 +64,9 @@ struct vlapic *board_lapic(struct board *b, unsigned int vcpu);
  * @size is 1, 2 or 4. True if a row claims the access; else *value is all ones (or the write is
  * dropped).
  */
-bool board_port_read(struct board *b, unsigned int vcpu, uint16_t port, unsigned int size,
-		     uint32_t *value);
+bool board_port_read(struct board *b, unsigned int vcpu, uint16_t port, unsigned int size, uint32_t *value);
 bool board_port_write(struct board *b, unsigned int vcpu, uint16_t port, unsigned int size,
-		      uint32_t raw_value);
+                      uint32_t raw_value);
 
 /* The LAPIC and IOAPIC pages. */
 bool board_owns_mmio(uint64_t gpa);
@@ -76,10 +75,9 @@ bool board_owns_mmio(uint64_t gpa);
  * @size is 1, 2, 4 or 8 and does not cross a page. False, and nothing done, if board_owns_mmio()
  * is.
  */
-bool board_mmio_read(struct board *b, unsigned int vcpu, uint64_t gpa, unsigned int size,
-		     uint64_t *value);
+bool board_mmio_read(struct board *b, unsigned int vcpu, uint64_t gpa, unsigned int size, uint64_t *value);
 bool board_mmio_write(struct board *b, unsigned int vcpu, uint64_t gpa, unsigned int size,
-		      uint64_t raw_value);
+                      uint64_t raw_value);
 
 /* The row's names and clauses, for the tracer and the support matrix. */
 const struct board_port_row *board_port_row(enum board_port row);

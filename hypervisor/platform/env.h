@@ -12,7 +12,7 @@
 #include "base/compiler.h"
 
 enum board_power {
-	BOARD_POWER_OFF,    /* ACPI S5 */
+	BOARD_POWER_OFF, /* ACPI S5 */
 	BOARD_POWER_REBOOT, /* reset register 0xCF9 or keyboard controller line */
 };
 

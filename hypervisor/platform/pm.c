@@ -9,7 +9,7 @@
 #define ENABLE_ALL 0x0721u
 
 #define SCI_EN (1u << 0)
-#define CONTROL_KEPT 0x1C02u  /* SLP_TYP and BM_RLD; GBL_RLS and SLP_EN read 0 */
+#define CONTROL_KEPT 0x1C02u /* SLP_TYP and BM_RLD; GBL_RLS and SLP_EN read 0 */
 #define SLP_EN_HIGH (1u << 5) /* SLP_EN in the upper byte */
 #define SLP_TYP_HIGH_SHIFT 2
 
@@ -163,8 +163,7 @@ void pm_gpe0_write(struct pm *p, unsigned int offset, uint8_t raw_value)
 		return;
 	}
 	vioapic_lock(p->ioapic);
-	p->gpe0_enable =
-		(uint16_t)((p->gpe0_enable & ~(0xFFu << shift)) | (unsigned int)raw_value << shift);
+	p->gpe0_enable = (uint16_t)((p->gpe0_enable & ~(0xFFu << shift)) | (unsigned int)raw_value << shift);
 	vioapic_unlock(p->ioapic);
 }
 

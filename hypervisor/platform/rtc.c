@@ -81,8 +81,7 @@ bool rtc_to_seconds(const struct rtc_time *t, uint64_t *seconds)
 	uint64_t days;
 
 	if (t->year < 1970 || t->year > 9999 || t->month < 1 || t->month > 12 || t->day < 1 ||
-	    t->day > month_days(t->year, t->month) || t->hour > 23 || t->minute > 59 ||
-	    t->second > 59) {
+	    t->day > month_days(t->year, t->month) || t->hour > 23 || t->minute > 59 || t->second > 59) {
 		return false;
 	}
 	days = days_before_year(t->year) - days_before_year(1970);
@@ -172,11 +171,11 @@ static void apply_time(struct rtc *r)
 {
 	uint8_t century = r->cmos[RTC_CENTURY];
 	struct rtc_time t = {
-		.second = decode(r, r->cmos[SECOND]),
-		.minute = decode(r, r->cmos[MINUTE]),
-		.hour = decode_hour(r, r->cmos[HOUR]),
-		.day = decode(r, r->cmos[DAY]),
-		.month = decode(r, r->cmos[MONTH]),
+	        .second = decode(r, r->cmos[SECOND]),
+	        .minute = decode(r, r->cmos[MINUTE]),
+	        .hour = decode_hour(r, r->cmos[HOUR]),
+	        .day = decode(r, r->cmos[DAY]),
+	        .month = decode(r, r->cmos[MONTH]),
 	};
 	uint64_t seconds;
 
@@ -188,8 +187,8 @@ static void apply_time(struct rtc *r)
 
 static bool is_clock_byte(uint8_t index)
 {
-	return index == SECOND || index == MINUTE || index == HOUR ||
-	       (index >= WEEKDAY && index <= YEAR) || index == RTC_CENTURY;
+	return index == SECOND || index == MINUTE || index == HOUR || (index >= WEEKDAY && index <= YEAR) ||
+	       index == RTC_CENTURY;
 }
 
 /* ---- ports ---- */

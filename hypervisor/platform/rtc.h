@@ -19,9 +19,9 @@
 #define RTC_SECONDS_MAX 253402300799ull
 
 struct rtc_time {
-	uint32_t year;   /* 1970 to 9999 */
-	uint8_t month;   /* 1 to 12 */
-	uint8_t day;     /* 1 to 31 */
+	uint32_t year; /* 1970 to 9999 */
+	uint8_t month; /* 1 to 12 */
+	uint8_t day; /* 1 to 31 */
 	uint8_t weekday; /* 1 is Sunday */
 	uint8_t hour;
 	uint8_t minute;

@@ -4,7 +4,16 @@
 #include "base/mem.h"
 #include "hypervisor/platform/uart.h"
 
-enum uart_reg { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
+enum uart_reg {
+	RBR_THR,
+	IER,
+	IIR_FCR,
+	LCR,
+	MCR,
+	LSR,
+	MSR,
+	SCR
+};
 
 #define IER_RDA 0x01u
 #define IER_THRE 0x02u
@@ -60,8 +69,7 @@ static unsigned int fifo_trigger(const struct vuart *u)
 /* From the host's queue into the FIFO. In loopback mode the receiver is cut off from outside. */
 static void refill(struct vuart *u)
 {
-	while (u->queue_count != 0 && (u->mcr & MCR_LOOP) == 0 &&
-	       u->fifo_count < fifo_capacity(u)) {
+	while (u->queue_count != 0 && (u->mcr & MCR_LOOP) == 0 && u->fifo_count < fifo_capacity(u)) {
 		u->fifo[u->fifo_count++] = u->queue[u->queue_head];
 		u->queue_head = (uint16_t)((u->queue_head + 1u) % VUART_QUEUE_BYTES);
 		u->queue_count--;

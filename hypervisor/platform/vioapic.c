@@ -55,11 +55,11 @@ void vioapic_reset(struct vioapic *io)
 static struct apic_message entry_message(uint64_t entry)
 {
 	return (struct apic_message){
-		.dest = (uint32_t)(entry >> 56),
-		.vector = (uint8_t)entry,
-		.mode = (uint8_t)((entry >> 8) & 7u),
-		.logical = (entry & ENTRY_LOGICAL) != 0,
-		.level = (entry & ENTRY_LEVEL) != 0,
+	        .dest = (uint32_t)(entry >> 56),
+	        .vector = (uint8_t)entry,
+	        .mode = (uint8_t)((entry >> 8) & 7u),
+	        .logical = (entry & ENTRY_LOGICAL) != 0,
+	        .level = (entry & ENTRY_LEVEL) != 0,
 	};
 }
 
@@ -190,8 +190,7 @@ static uint32_t read_register(const struct vioapic *io)
 static void write_entry(struct vioapic *io, unsigned int pin, bool high, uint32_t raw_value)
 {
 	uint64_t old = io->entries[pin];
-	uint64_t entry =
-		high ? (uint64_t)raw_value << 32 | (uint32_t)old : (old >> 32 << 32) | raw_value;
+	uint64_t entry = high ? (uint64_t)raw_value << 32 | (uint32_t)old : (old >> 32 << 32) | raw_value;
 
 	entry = (entry & ENTRY_WRITABLE) | (old & ENTRY_REMOTE_IRR);
 	if ((entry & ENTRY_LEVEL) == 0) {

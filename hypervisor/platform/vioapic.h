@@ -27,7 +27,7 @@ struct vioapic {
 	struct spinlock lock;
 	struct vlapic_bus *bus;
 	uint64_t entries[VIOAPIC_PIN_COUNT];
-	uint32_t lines;   /* asserted, a bit a pin */
+	uint32_t lines; /* asserted, a bit a pin */
 	uint32_t to_send; /* pins whose message goes out at unlock */
 	uint32_t id;
 	uint8_t select;

@@ -139,8 +139,7 @@ bool vlapic_set_apic_base(struct vlapic *l, uint64_t raw_value)
 	uint32_t old_mode = old & (APIC_BASE_EN | APIC_BASE_EXTD);
 	uint32_t mode = (uint32_t)raw_value & (APIC_BASE_EN | APIC_BASE_EXTD);
 
-	if ((raw_value & ~(uint64_t)(APIC_BASE_BSP | APIC_BASE_EN | APIC_BASE_EXTD)) !=
-	    VLAPIC_BASE) {
+	if ((raw_value & ~(uint64_t)(APIC_BASE_BSP | APIC_BASE_EN | APIC_BASE_EXTD)) != VLAPIC_BASE) {
 		return false;
 	}
 	if (mode == APIC_BASE_EXTD || (mode == APIC_BASE_EN && old_mode > APIC_BASE_EN) ||
@@ -435,11 +434,11 @@ void vlapic_send_icr(struct vlapic *l)
 	bool wide = vlapic_is_x2apic(l);
 	uint32_t low = l->icr_low;
 	struct apic_message m = {
-		.dest = wide ? l->icr_high : l->icr_high >> 24,
-		.vector = (uint8_t)low,
-		.mode = (uint8_t)((low >> 8) & 7u),
-		.logical = (low & ICR_LOGICAL) != 0,
-		.wide = wide,
+	        .dest = wide ? l->icr_high : l->icr_high >> 24,
+	        .vector = (uint8_t)low,
+	        .mode = (uint8_t)((low >> 8) & 7u),
+	        .logical = (low & ICR_LOGICAL) != 0,
+	        .wide = wide,
 	};
 	uint32_t shorthand = low & ICR_SHORTHAND_MASK;
 

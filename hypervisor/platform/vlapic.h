@@ -74,7 +74,7 @@ enum vlapic_lvt {
 };
 
 struct vlapic_timer {
-	uint64_t start_ns;    /* when the counter held loaded_count */
+	uint64_t start_ns; /* when the counter held loaded_count */
 	uint64_t deadline_ns; /* what timer_arm was told; 0: not armed */
 	uint32_t initial_count;
 	uint32_t loaded_count;
@@ -106,7 +106,7 @@ struct vlapic_bus {
 	struct vlapic *lapics;
 	unsigned int vcpu_count;
 	struct vioapic *ioapic; /* NULL: none */
-	uint32_t arbiter;       /* where lowest priority delivery starts to look; atomic */
+	uint32_t arbiter; /* where lowest priority delivery starts to look; atomic */
 };
 
 /* Makes @l the local APIC of vCPU number @vcpu, as after power-on. @bus outlives it. */

@@ -9,10 +9,10 @@
 
 #include "base/compiler.h"
 
-#define FIXUP_ROW(from, to)                                                        \
-	".pushsection .fixup, \"a\"\n\t"                                           \
-	".balign 8\n\t"                                                            \
-	".quad " from ", " to "\n\t"                                               \
+#define FIXUP_ROW(from, to)              \
+	".pushsection .fixup, \"a\"\n\t" \
+	".balign 8\n\t"                  \
+	".quad " from ", " to "\n\t"     \
 	".popsection\n\t"
 
 struct cpuid_result {
@@ -27,8 +27,8 @@ static inline struct cpuid_result cpu_id(uint32_t leaf, uint32_t subleaf)
 	struct cpuid_result r;
 
 	__asm__ volatile("cpuid"
-			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(subleaf));
+	                 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+	                 : "a"(leaf), "c"(subleaf));
 	return r;
 }
 
@@ -86,10 +86,7 @@ static inline uint64_t msr_read(uint32_t msr)
 
 static inline void msr_write(uint32_t msr, uint64_t value)
 {
-	__asm__ volatile("wrmsr"
-			 :
-			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-			 : "memory");
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
 }
 
 /* False if the CPU has no such register; *@value is then 0. Emulators may read 0 and say true. */
@@ -100,11 +97,11 @@ MUST_CHECK static inline bool msr_read_safe(uint32_t msr, uint64_t *value)
 	uint32_t done = 0;
 
 	__asm__ volatile("1: rdmsr\n\t"
-			 "movl $1, %[done]\n\t"
-			 "2:\n\t" FIXUP_ROW("1b", "2b")
-			 : [done] "+r"(done), "+a"(low), "+d"(high)
-			 : "c"(msr)
-			 : "memory");
+	                 "movl $1, %[done]\n\t"
+	                 "2:\n\t" FIXUP_ROW("1b", "2b")
+	                 : [done] "+r"(done), "+a"(low), "+d"(high)
+	                 : "c"(msr)
+	                 : "memory");
 	*value = done != 0 ? ((uint64_t)high << 32) | low : 0;
 	return done != 0;
 }
@@ -115,11 +112,11 @@ MUST_CHECK static inline bool msr_write_safe(uint32_t msr, uint64_t value)
 	uint32_t done = 0;
 
 	__asm__ volatile("1: wrmsr\n\t"
-			 "movl $1, %[done]\n\t"
-			 "2:\n\t" FIXUP_ROW("1b", "2b")
-			 : [done] "+r"(done)
-			 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-			 : "memory");
+	                 "movl $1, %[done]\n\t"
+	                 "2:\n\t" FIXUP_ROW("1b", "2b")
+	                 : [done] "+r"(done)
+	                 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+	                 : "memory");
 	return done != 0;
 }
 
@@ -130,11 +127,11 @@ MUST_CHECK static inline bool memory_read_safe(uint64_t address, uint64_t *value
 	uint64_t read = 0;
 
 	__asm__ volatile("1: movq (%[from]), %[read]\n\t"
-			 "movl $1, %[done]\n\t"
-			 "2:\n\t" FIXUP_ROW("1b", "2b")
-			 : [done] "+r"(done), [read] "+r"(read)
-			 : [from] "r"(address)
-			 : "memory");
+	                 "movl $1, %[done]\n\t"
+	                 "2:\n\t" FIXUP_ROW("1b", "2b")
+	                 : [done] "+r"(done), [read] "+r"(read)
+	                 : [from] "r"(address)
+	                 : "memory");
 	*value = read;
 	return done != 0;
 }
@@ -241,9 +238,9 @@ static inline uint64_t xcr_read(uint32_t index)
 static inline void xcr_write(uint32_t index, uint64_t value)
 {
 	__asm__ volatile("xsetbv"
-			 :
-			 : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-			 : "memory");
+	                 :
+	                 : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+	                 : "memory");
 }
 
 /* False if the CPU refuses the value (#GP). */
@@ -252,28 +249,28 @@ MUST_CHECK static inline bool xcr_write_safe(uint32_t index, uint64_t value)
 	uint32_t done = 0;
 
 	__asm__ volatile("1: xsetbv\n\t"
-			 "movl $1, %[done]\n\t"
-			 "2:\n\t" FIXUP_ROW("1b", "2b")
-			 : [done] "+r"(done)
-			 : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-			 : "memory");
+	                 "movl $1, %[done]\n\t"
+	                 "2:\n\t" FIXUP_ROW("1b", "2b")
+	                 : [done] "+r"(done)
+	                 : "c"(index), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+	                 : "memory");
 	return done != 0;
 }
 
 static inline void cpu_xsave(void *area, uint64_t mask)
 {
 	__asm__ volatile("xsave64 (%0)"
-			 :
-			 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-			 : "memory");
+	                 :
+	                 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+	                 : "memory");
 }
 
 static inline void cpu_xrstor(const void *area, uint64_t mask)
 {
 	__asm__ volatile("xrstor64 (%0)"
-			 :
-			 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-			 : "memory");
+	                 :
+	                 : "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+	                 : "memory");
 }
 
 /* False if the area is malformed (#GP): for one whose header a restored record filled. */
@@ -282,11 +279,11 @@ MUST_CHECK static inline bool cpu_xrstor_safe(const void *area, uint64_t mask)
 	uint32_t done = 0;
 
 	__asm__ volatile("1: xrstor64 (%[area])\n\t"
-			 "movl $1, %[done]\n\t"
-			 "2:\n\t" FIXUP_ROW("1b", "2b")
-			 : [done] "+r"(done)
-			 : [area] "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
-			 : "memory");
+	                 "movl $1, %[done]\n\t"
+	                 "2:\n\t" FIXUP_ROW("1b", "2b")
+	                 : [done] "+r"(done)
+	                 : [area] "r"(area), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+	                 : "memory");
 	return done != 0;
 }
 

@@ -49,8 +49,7 @@ static uint32_t listed(enum cpuid_word word, enum rule rule)
 {
 	uint32_t bits = 0;
 
-#define CPUID_FEATURE(w, bit, name, r)                                                             \
-	bits |= word == CPUID_WORD_##w && rule == RULE_##r ? 1u << (bit) : 0u;
+#define CPUID_FEATURE(w, bit, name, r) bits |= word == CPUID_WORD_##w && rule == RULE_##r ? 1u << (bit) : 0u;
 #include "specs/cpuid.def"
 	return bits;
 }
@@ -111,8 +110,7 @@ bool cpuid_policy_xcr0_valid(const struct cpuid_input *in, uint64_t raw_value)
 {
 	bool avx_alone = (raw_value & (XCR0_SSE | XCR0_AVX)) == XCR0_AVX;
 
-	return (raw_value & XCR0_X87) != 0 && !avx_alone &&
-	       (raw_value & ~cpuid_policy_xcr0_mask(in)) == 0;
+	return (raw_value & XCR0_X87) != 0 && !avx_alone && (raw_value & ~cpuid_policy_xcr0_mask(in)) == 0;
 }
 
 /* Bits whose base is not shown would promise what cannot be used. */
@@ -186,21 +184,21 @@ static uint32_t log2_up(uint32_t count)
 }
 
 static void cpuid_leaf_host(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-			    struct cpuid_regs *out)
+                            struct cpuid_regs *out)
 {
 	(void)subleaf;
 	*out = host_leaf(in, leaf, 0);
 }
 
 static void cpuid_leaf_basic_max(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-				 struct cpuid_regs *out)
+                                 struct cpuid_regs *out)
 {
 	cpuid_leaf_host(in, leaf, subleaf, out);
 	out->eax = cpuid_policy_xcr0_mask(in) != 0 ? XSAVE_LEAF : TOPOLOGY_LEAF;
 }
 
 static void cpuid_leaf_features(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-				struct cpuid_regs *out)
+                                struct cpuid_regs *out)
 {
 	uint32_t id = cpuid_policy_apic_id(in->vcpu_index) & 0xff;
 	uint32_t count = in->vcpu_count < 255 ? in->vcpu_count : 255;
@@ -213,7 +211,7 @@ static void cpuid_leaf_features(const struct cpuid_input *in, uint32_t leaf, uin
 
 /* Intel's caches: the first two levels belong to a core, the rest to the package. AMD has zeros. */
 static void cpuid_leaf_caches(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-			      struct cpuid_regs *out)
+                              struct cpuid_regs *out)
 {
 	uint32_t ids = (UINT32_C(1) << log2_up(in->vcpu_count)) - 1;
 	uint32_t level;
@@ -228,7 +226,7 @@ static void cpuid_leaf_caches(const struct cpuid_input *in, uint32_t leaf, uint3
 }
 
 static void cpuid_leaf_power(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-			     struct cpuid_regs *out)
+                             struct cpuid_regs *out)
 {
 	(void)in;
 	(void)leaf;
@@ -237,7 +235,7 @@ static void cpuid_leaf_power(const struct cpuid_input *in, uint32_t leaf, uint32
 }
 
 static void cpuid_leaf_structured(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-				  struct cpuid_regs *out)
+                                  struct cpuid_regs *out)
 {
 	(void)leaf;
 	if (subleaf == 0) {
@@ -246,7 +244,7 @@ static void cpuid_leaf_structured(const struct cpuid_input *in, uint32_t leaf, u
 }
 
 static void cpuid_leaf_topology(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-				struct cpuid_regs *out)
+                                struct cpuid_regs *out)
 {
 	(void)leaf;
 	out->ecx = subleaf & 0xff;
@@ -263,7 +261,7 @@ static void cpuid_leaf_topology(const struct cpuid_input *in, uint32_t leaf, uin
 
 /* No compaction, no XSAVEOPT: what they remember of the last XRSTOR would be another guest's. */
 static void cpuid_leaf_xsave(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-			     struct cpuid_regs *out)
+                             struct cpuid_regs *out)
 {
 	uint64_t mask = cpuid_policy_xcr0_mask(in);
 	bool avx = (mask & XCR0_AVX) != 0;
@@ -286,14 +284,14 @@ static void cpuid_leaf_xsave(const struct cpuid_input *in, uint32_t leaf, uint32
 }
 
 static void cpuid_leaf_extended_max(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-				    struct cpuid_regs *out)
+                                    struct cpuid_regs *out)
 {
 	cpuid_leaf_host(in, leaf, subleaf, out);
 	out->eax = EXTENDED_MAX;
 }
 
-static void cpuid_leaf_extended_features(const struct cpuid_input *in, uint32_t leaf,
-					 uint32_t subleaf, struct cpuid_regs *out)
+static void cpuid_leaf_extended_features(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
+                                         struct cpuid_regs *out)
 {
 	cpuid_leaf_host(in, leaf, subleaf, out);
 	out->ebx = 0;
@@ -302,7 +300,7 @@ static void cpuid_leaf_extended_features(const struct cpuid_input *in, uint32_t 
 }
 
 static void cpuid_leaf_invariant_tsc(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-				     struct cpuid_regs *out)
+                                     struct cpuid_regs *out)
 {
 	(void)leaf;
 	(void)subleaf;
@@ -311,7 +309,7 @@ static void cpuid_leaf_invariant_tsc(const struct cpuid_input *in, uint32_t leaf
 
 /* Five-level paging is not shown, so linear addresses have 48 bits. */
 static void cpuid_leaf_widths(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-			      struct cpuid_regs *out)
+                              struct cpuid_regs *out)
 {
 	uint32_t cores = in->vcpu_count < 256 ? in->vcpu_count : 256;
 	uint32_t phys_bits;
@@ -328,7 +326,7 @@ static void cpuid_leaf_widths(const struct cpuid_input *in, uint32_t leaf, uint3
 }
 
 typedef void cpuid_handler(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-			   struct cpuid_regs *out);
+                           struct cpuid_regs *out);
 
 struct leaf_row {
 	uint32_t leaf;
@@ -340,8 +338,7 @@ static const struct leaf_row leaf_rows[] = {
 #include "specs/cpuid.def"
 };
 
-void cpuid_policy_get(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-		      struct cpuid_regs *out)
+void cpuid_policy_get(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
 {
 	*out = (struct cpuid_regs){0, 0, 0, 0};
 	for (uint32_t i = 0; i < ARRAY_COUNT(leaf_rows); i++) {

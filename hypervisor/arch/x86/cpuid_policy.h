@@ -21,12 +21,12 @@ struct cpuid_input {
 	/* The guest and its vCPU. */
 	uint32_t vcpu_index;
 	uint32_t vcpu_count; /* 1 or more */
-	uint64_t xcr0;	     /* as the guest has set it */
-	bool osxsave;	     /* CR4.OSXSAVE */
-	uint64_t apic_base;  /* the APIC base MSR: its enable bit shows as 1.EDX[9] */
-	bool invariant_tsc;  /* the clock backend's judgement, not the host's CPUID */
+	uint64_t xcr0; /* as the guest has set it */
+	bool osxsave; /* CR4.OSXSAVE */
+	uint64_t apic_base; /* the APIC base MSR: its enable bit shows as 1.EDX[9] */
+	bool invariant_tsc; /* the clock backend's judgement, not the host's CPUID */
 	uint8_t phys_bits_max; /* limit of the physical address width; 0 for the host's */
-	uint32_t tsc_khz;      /* for the faces' timing leaves: 0x15 and 0x16 are not shown */
+	uint32_t tsc_khz; /* for the faces' timing leaves: 0x15 and 0x16 are not shown */
 	uint32_t apic_bus_hz;
 };
 
@@ -51,8 +51,7 @@ static inline uint32_t cpuid_policy_apic_id(uint32_t vcpu_index)
 }
 
 /* What the guest gets for CPUID @leaf (EAX) and @subleaf (ECX). */
-void cpuid_policy_get(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
-		      struct cpuid_regs *out);
+void cpuid_policy_get(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 
 /* The guest's feature bits of one word. */
 uint32_t cpuid_policy_features(const struct cpuid_input *in, enum cpuid_word word);

@@ -37,7 +37,7 @@ NORETURN void janus_main(void);
 enum host_memory_type {
 	HOST_MEMORY_RAM = 1,
 	HOST_MEMORY_RESERVED = 2,
-	HOST_MEMORY_ACPI = 3,	/* tables: readable through the direct map */
+	HOST_MEMORY_ACPI = 3, /* tables: readable through the direct map */
 	HOST_MEMORY_NVS = 4,
 	HOST_MEMORY_BAD = 5,
 };
@@ -51,7 +51,7 @@ struct host_range {
 struct host_module {
 	hpa_t start;
 	uint64_t bytes;
-	char string[HOST_STRING_BYTES];	/* the words after the file name; cut if longer */
+	char string[HOST_STRING_BYTES]; /* the words after the file name; cut if longer */
 };
 
 struct host_boot {
@@ -70,10 +70,10 @@ struct host_boot {
 	uint32_t module_count;
 	struct host_module modules[HOST_MODULES_MAX];
 
-	hpa_t image_start;	/* text, data and bss, whole pages */
+	hpa_t image_start; /* text, data and bss, whole pages */
 	uint64_t image_bytes;
 
-	uint32_t rsdp_bytes;	/* 0: the loader gave none; 20: ACPI 1.0; 36 and up: ACPI 2.0 */
+	uint32_t rsdp_bytes; /* 0: the loader gave none; 20: ACPI 1.0; 36 and up: ACPI 2.0 */
 	uint8_t rsdp[64];
 
 	char command_line[HOST_COMMAND_LINE_BYTES];
@@ -125,13 +125,13 @@ const void *host_acpi_table(const char *signature, size_t *bytes);
 
 /* Found at GS:0. Core uses the inlines below, which know these offsets. */
 struct host_cpu {
-	struct host_cpu *self;		/* 0 */
-	uint32_t index;			/* 8 */
-	uint32_t apic_id;		/* 12 */
-	void *local;			/* 16: core's own */
-	uint32_t timer_fired;		/* 24 */
-	uint32_t kick_taken;		/* 28 */
-	uint64_t interrupt_count;	/* 32: all vectors from 32 up; for the monitor */
+	struct host_cpu *self; /* 0 */
+	uint32_t index; /* 8 */
+	uint32_t apic_id; /* 12 */
+	void *local; /* 16: core's own */
+	uint32_t timer_fired; /* 24 */
+	uint32_t kick_taken; /* 28 */
+	uint64_t interrupt_count; /* 32: all vectors from 32 up; for the monitor */
 };
 
 /*
@@ -245,8 +245,7 @@ int host_irq_alloc(void (*handler)(void *context), void *context);
  * The MSI message (Intel SDM 3A, 11.11) for @vector at @cpu, which must run. False if its APIC id
  * does not fit in 8 bits.
  */
-MUST_CHECK bool host_msi_compose(unsigned int vector, unsigned int cpu, uint64_t *address,
-				 uint32_t *data);
+MUST_CHECK bool host_msi_compose(unsigned int vector, unsigned int cpu, uint64_t *address, uint32_t *data);
 
 /* ---- Time. ---- */
 

@@ -68,8 +68,8 @@ static bool is_reachable(uint64_t at, uint64_t bytes)
 		return true;
 	}
 	return ranges_covered(boot->map, boot->map_count, at, at + bytes,
-			      (1u << HOST_MEMORY_RAM) | (1u << HOST_MEMORY_ACPI) |
-				      (1u << HOST_MEMORY_NVS)) == bytes;
+	                      (1u << HOST_MEMORY_RAM) | (1u << HOST_MEMORY_ACPI) | (1u << HOST_MEMORY_NVS)) ==
+	       bytes;
 }
 
 /* The whole table at @at if it is one, else NULL. */
@@ -93,14 +93,12 @@ void acpi_start(void)
 {
 	const struct host_boot *boot = host_boot();
 
-	if (boot->rsdp_bytes >= RSDP_V2_BYTES &&
-	    read32(boot->rsdp + RSDP_LENGTH) >= RSDP_V2_BYTES &&
+	if (boot->rsdp_bytes >= RSDP_V2_BYTES && read32(boot->rsdp + RSDP_LENGTH) >= RSDP_V2_BYTES &&
 	    sums_to_zero(boot->rsdp, RSDP_V2_BYTES)) {
 		root = table_check(read64(boot->rsdp + RSDP_XSDT));
 		root_pointer_bytes = 8;
 	}
-	if (root == NULL && boot->rsdp_bytes >= RSDP_V1_BYTES &&
-	    sums_to_zero(boot->rsdp, RSDP_V1_BYTES)) {
+	if (root == NULL && boot->rsdp_bytes >= RSDP_V1_BYTES && sums_to_zero(boot->rsdp, RSDP_V1_BYTES)) {
 		root = table_check(read32(boot->rsdp + RSDP_RSDT));
 		root_pointer_bytes = 4;
 	}
@@ -110,8 +108,7 @@ const void *host_acpi_table(const char *signature, size_t *bytes)
 {
 	uint32_t end = root == NULL ? 0 : read32(root + 4);
 
-	for (uint32_t i = SDT_HEADER_BYTES; i + root_pointer_bytes <= end;
-	     i += root_pointer_bytes) {
+	for (uint32_t i = SDT_HEADER_BYTES; i + root_pointer_bytes <= end; i += root_pointer_bytes) {
 		uint64_t at = root_pointer_bytes == 8 ? read64(root + i) : read32(root + i);
 		const uint8_t *table = table_check(at);
 

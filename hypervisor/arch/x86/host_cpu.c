@@ -113,12 +113,12 @@ static void idt_fill(void)
 		uint64_t to = (uint64_t)(uintptr_t)trap_gates + vector * 16;
 
 		idt[vector] = (struct gate){
-			.offset_0 = (uint16_t)to,
-			.selector = HOST_CS,
-			.ist = ist_of(vector),
-			.type = 0x8e,
-			.offset_16 = (uint16_t)(to >> 16),
-			.offset_32 = (uint32_t)(to >> 32),
+		        .offset_0 = (uint16_t)to,
+		        .selector = HOST_CS,
+		        .ist = ist_of(vector),
+		        .type = 0x8e,
+		        .offset_16 = (uint16_t)(to >> 16),
+		        .offset_32 = (uint32_t)(to >> 32),
 		};
 	}
 }
@@ -130,8 +130,8 @@ static void gdt_fill(struct cpu_area *area)
 	area->gdt[0] = 0;
 	area->gdt[HOST_CS / 8] = UINT64_C(0x00af9b000000ffff);
 	area->gdt[HOST_DS / 8] = UINT64_C(0x00cf93000000ffff);
-	area->gdt[HOST_TR / 8] = (sizeof(area->tss) - 1) | (tss & 0xffffff) << 16 |
-				 UINT64_C(0x89) << 40 | (tss >> 24 & 0xff) << 56;
+	area->gdt[HOST_TR / 8] = (sizeof(area->tss) - 1) | (tss & 0xffffff) << 16 | UINT64_C(0x89) << 40 |
+	                         (tss >> 24 & 0xff) << 56;
 	area->gdt[HOST_TR / 8 + 1] = tss >> 32;
 }
 
@@ -139,17 +139,17 @@ static void gdt_fill(struct cpu_area *area)
 static void selectors_load(void)
 {
 	__asm__ volatile("pushq %[cs]\n\t"
-			 "leaq 1f(%%rip), %%rax\n\t"
-			 "pushq %%rax\n\t"
-			 "lretq\n\t"
-			 "1:\n\t"
-			 "movl %[ds], %%ds\n\t"
-			 "movl %[ds], %%es\n\t"
-			 "movl %[ds], %%ss\n\t"
-			 "lldt %w[none]\n\t"
-			 :
-			 : [cs] "i"(HOST_CS), [ds] "r"(HOST_DS), [none] "r"(0)
-			 : "rax", "memory");
+	                 "leaq 1f(%%rip), %%rax\n\t"
+	                 "pushq %%rax\n\t"
+	                 "lretq\n\t"
+	                 "1:\n\t"
+	                 "movl %[ds], %%ds\n\t"
+	                 "movl %[ds], %%es\n\t"
+	                 "movl %[ds], %%ss\n\t"
+	                 "lldt %w[none]\n\t"
+	                 :
+	                 : [cs] "i"(HOST_CS), [ds] "r"(HOST_DS), [none] "r"(0)
+	                 : "rax", "memory");
 }
 
 void cpu_start(unsigned int cpu, uint32_t apic_id, bool ist)

@@ -39,7 +39,7 @@ void ranges_subtract(struct host_range *list, uint32_t *count, uint64_t start, u
  * bytes.
  */
 uint64_t ranges_covered(const struct host_range *list, uint32_t count, uint64_t start, uint64_t end,
-			uint32_t type_mask);
+                        uint32_t type_mask);
 
 /* ---- host_main.c ---- */
 

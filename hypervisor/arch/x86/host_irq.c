@@ -39,7 +39,7 @@ bool host_msi_compose(unsigned int vector, unsigned int cpu, uint64_t *address, 
 		return false;
 	}
 	*address = UINT64_C(0xfee00000) | (uint64_t)apic_id << 12;
-	*data = vector;	/* edge, fixed */
+	*data = vector; /* edge, fixed */
 	return true;
 }
 

@@ -38,8 +38,8 @@ static void free_list_make(void)
 			uint64_t end = boot.map[i].start.v + boot.map[i].bytes;
 
 			ranges_subtract(boot.free, &boot.free_count,
-					boot.map[i].start.v & ~(uint64_t)PAGE_MASK,
-					(end + PAGE_MASK) & ~(uint64_t)PAGE_MASK);
+			                boot.map[i].start.v & ~(uint64_t)PAGE_MASK,
+			                (end + PAGE_MASK) & ~(uint64_t)PAGE_MASK);
 		}
 	}
 }
@@ -48,13 +48,12 @@ static void free_list_reserve(void)
 {
 	ranges_subtract(boot.free, &boot.free_count, 0, MIB);
 	ranges_subtract(boot.free, &boot.free_count, boot.image_start.v,
-			boot.image_start.v + boot.image_bytes);
+	                boot.image_start.v + boot.image_bytes);
 	for (uint32_t i = 0; i < boot.module_count; i++) {
 		uint64_t end = boot.modules[i].start.v + boot.modules[i].bytes;
 
-		ranges_subtract(boot.free, &boot.free_count,
-				boot.modules[i].start.v & ~(uint64_t)PAGE_MASK,
-				(end + PAGE_MASK) & ~(uint64_t)PAGE_MASK);
+		ranges_subtract(boot.free, &boot.free_count, boot.modules[i].start.v & ~(uint64_t)PAGE_MASK,
+		                (end + PAGE_MASK) & ~(uint64_t)PAGE_MASK);
 	}
 }
 
@@ -82,8 +81,7 @@ static bool low_page_is_free(uint64_t at)
 	    PAGE_BYTES) {
 		return false;
 	}
-	if (ranges_covered(boot.map, boot.map_count, at, at + PAGE_BYTES,
-			   ~(1u << HOST_MEMORY_RAM)) != 0) {
+	if (ranges_covered(boot.map, boot.map_count, at, at + PAGE_BYTES, ~(1u << HOST_MEMORY_RAM)) != 0) {
 		return false;
 	}
 	for (uint32_t i = 0; i < boot.module_count; i++) {

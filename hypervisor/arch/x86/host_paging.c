@@ -24,8 +24,7 @@
 #define SIZE_2M (UINT64_C(1) << 21)
 #define SIZE_1G (UINT64_C(1) << 30)
 
-#define MEMORY_TYPES                                                               \
-	((1u << HOST_MEMORY_RAM) | (1u << HOST_MEMORY_ACPI) | (1u << HOST_MEMORY_NVS))
+#define MEMORY_TYPES ((1u << HOST_MEMORY_RAM) | (1u << HOST_MEMORY_ACPI) | (1u << HOST_MEMORY_NVS))
 
 /* Tables for host_mmio_map(), which may be called when the free list is no longer ours. */
 #define RESERVE_PAGES 32u
@@ -110,7 +109,7 @@ static void direct_map_low(void)
 {
 	for (uint64_t at = SIZE_4K; at < SIZE_2M; at += SIZE_4K) {
 		page_map(HOST_DIRECT_BASE + at, at, SIZE_4K,
-			 memory_in(at, SIZE_4K) != 0 ? MAP_DATA : MAP_DEVICE);
+		         memory_in(at, SIZE_4K) != 0 ? MAP_DATA : MAP_DEVICE);
 	}
 }
 
@@ -129,8 +128,7 @@ static void direct_map_span(uint64_t start, uint64_t end, bool with_devices)
 		}
 		memory = memory_in(at, size);
 		if (memory != 0 || with_devices) {
-			page_map(HOST_DIRECT_BASE + at, at, size,
-				 memory != 0 ? MAP_DATA : MAP_DEVICE);
+			page_map(HOST_DIRECT_BASE + at, at, size, memory != 0 ? MAP_DATA : MAP_DEVICE);
 		}
 		at += size;
 	}

@@ -21,12 +21,38 @@ void (*host_panic_hook)(void);
 static uint32_t ender;
 
 static const char *const exception_names[32] = {
-	"#DE divide error", "#DB debug", "NMI", "#BP breakpoint", "#OF overflow", "#BR bound",
-	"#UD invalid opcode", "#NM device not available", "#DF double fault", "9",
-	"#TS invalid TSS",
-	"#NP segment not present", "#SS stack", "#GP general protection", "#PF page fault", "15",
-	"#MF x87", "#AC alignment check", "#MC machine check", "#XF SIMD", "#VE virtualization",
-	"#CP control protection", "22", "23", "24", "25", "26", "27", "#HV", "#VC", "#SX", "31",
+        "#DE divide error",
+        "#DB debug",
+        "NMI",
+        "#BP breakpoint",
+        "#OF overflow",
+        "#BR bound",
+        "#UD invalid opcode",
+        "#NM device not available",
+        "#DF double fault",
+        "9",
+        "#TS invalid TSS",
+        "#NP segment not present",
+        "#SS stack",
+        "#GP general protection",
+        "#PF page fault",
+        "15",
+        "#MF x87",
+        "#AC alignment check",
+        "#MC machine check",
+        "#XF SIMD",
+        "#VE virtualization",
+        "#CP control protection",
+        "22",
+        "23",
+        "24",
+        "25",
+        "26",
+        "27",
+        "#HV",
+        "#VC",
+        "#SX",
+        "31",
 };
 
 static void print(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -57,7 +83,7 @@ static bool end_claim(void)
 
 	interrupts_disable();
 	if (!__atomic_compare_exchange_n(&ender, &nobody, cpu_self() + 1, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_ACQUIRE)) {
+	                                 __ATOMIC_ACQUIRE)) {
 		return false;
 	}
 	smp_stop_others();
@@ -104,9 +130,8 @@ static void print_backtrace(uint64_t rbp)
 		uint64_t next;
 		uint64_t rip;
 
-		if ((rbp & 7) != 0 || !memory_read_safe(rbp, &next) ||
-		    !memory_read_safe(rbp + 8, &rip) || rip < (uint64_t)(uintptr_t)image_start ||
-		    rip >= (uint64_t)(uintptr_t)image_text_end) {
+		if ((rbp & 7) != 0 || !memory_read_safe(rbp, &next) || !memory_read_safe(rbp + 8, &rip) ||
+		    rip < (uint64_t)(uintptr_t)image_start || rip >= (uint64_t)(uintptr_t)image_text_end) {
 			break;
 		}
 		print(" %016lx", rip);
@@ -126,8 +151,8 @@ NORETURN static void panic_finish(void)
 
 static void print_registers(const struct trap_frame *f)
 {
-	print("rip %016lx cs %04lx rflags %08lx rsp %016lx ss %04lx\n", f->rip, f->cs, f->rflags,
-	      f->rsp, f->ss);
+	print("rip %016lx cs %04lx rflags %08lx rsp %016lx ss %04lx\n", f->rip, f->cs, f->rflags, f->rsp,
+	      f->ss);
 	print("rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
 	print("rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
 	print("r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);

@@ -119,6 +119,6 @@ uint64_t rtc_read_seconds(void)
 	if (!is_date(&t)) {
 		return 0;
 	}
-	return days_since_1970(t.century * 100u + t.year, t.month, t.day) * 86400 +
-	       t.hours * 3600u + t.minutes * 60u + t.seconds;
+	return days_since_1970(t.century * 100u + t.year, t.month, t.day) * 86400 + t.hours * 3600u +
+	       t.minutes * 60u + t.seconds;
 }

@@ -22,7 +22,7 @@ static unsigned int count = 1;
 uint64_t smp_trampoline_cr3;
 uint64_t smp_trampoline_stack;
 static unsigned int starting;
-static uint32_t arrived;	/* its number, once it is in C */
+static uint32_t arrived; /* its number, once it is in C */
 
 /*
  * By number: has it tables of ours? An NMI to one that firmware has parked would crash the
@@ -67,8 +67,7 @@ void smp_find(void)
 void smp_stop_others(void)
 {
 	for (unsigned int cpu = 0; cpu < HOST_CPUS_MAX; cpu++) {
-		if (cpu != cpu_self() &&
-		    __atomic_load_n(&has_arrived[cpu], __ATOMIC_ACQUIRE) != 0) {
+		if (cpu != cpu_self() && __atomic_load_n(&has_arrived[cpu], __ATOMIC_ACQUIRE) != 0) {
 			apic_send(apic_ids[cpu], APIC_NMI);
 		}
 	}

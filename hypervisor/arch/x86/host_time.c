@@ -13,14 +13,14 @@
 #define PORT_GATE 0x61u
 
 #define TRIES 5u
-#define WINDOW_PER_SECOND 50u	/* 20 ms each: well inside the PIT's 55 ms */
+#define WINDOW_PER_SECOND 50u /* 20 ms each: well inside the PIT's 55 ms */
 #define SAMPLE_READS 8u
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
 /* The clock that all is measured against; counts up, modulo mask + 1. */
 struct reference {
-	uint16_t pm_port;	/* 0: the PIT */
+	uint16_t pm_port; /* 0: the PIT */
 	uint32_t mask;
 	uint32_t hz;
 };
@@ -34,7 +34,7 @@ struct sample {
 static struct reference reference;
 static uint64_t tsc_hz;
 static uint64_t apic_hz;
-static uint64_t apic_per_tsc;	/* apic_hz / tsc_hz, 32 bits after the point */
+static uint64_t apic_per_tsc; /* apic_hz / tsc_hz, 32 bits after the point */
 static bool rate_is_steady;
 static bool is_in_step;
 static uint64_t step_bound;
@@ -49,7 +49,7 @@ static uint32_t reference_read(void)
 	if (reference.pm_port != 0) {
 		return port_read32(reference.pm_port) & reference.mask;
 	}
-	port_write8(PORT_PIT_COMMAND, 0x80);	/* latch counter 2 */
+	port_write8(PORT_PIT_COMMAND, 0x80); /* latch counter 2 */
 	low = port_read8(PORT_PIT_2);
 	high = port_read8(PORT_PIT_2);
 	return ~(high << 8 | low) & reference.mask;
@@ -61,7 +61,7 @@ static void pit_start(void)
 	uint8_t gate = port_read8(PORT_GATE);
 
 	port_write8(PORT_GATE, (uint8_t)((gate & ~2u) | 1u));
-	port_write8(PORT_PIT_COMMAND, 0xb4);	/* counter 2, both bytes, mode 2, binary */
+	port_write8(PORT_PIT_COMMAND, 0xb4); /* counter 2, both bytes, mode 2, binary */
 	port_write8(PORT_PIT_2, 0);
 	port_write8(PORT_PIT_2, 0);
 	reference = (struct reference){0, 0xffff, PIT_HZ};
@@ -127,8 +127,7 @@ static void rates_measure(uint64_t *tsc_rate, uint64_t *apic_rate)
 
 	apic_timer_set(UINT32_MAX, true);
 	first = sample_take();
-	while (reference_passed(first.reference, reference_read()) <
-	       reference.hz / WINDOW_PER_SECOND) {
+	while (reference_passed(first.reference, reference_read()) < reference.hz / WINDOW_PER_SECOND) {
 		cpu_pause();
 	}
 	last = sample_take();

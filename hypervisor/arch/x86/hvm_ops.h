@@ -27,23 +27,23 @@ struct hvm_event {
 };
 
 enum hvm_exit_reason {
-	HVM_EXIT_HOST,	    /* an interrupt or NMI of the host's; taken when interrupts open */
-	HVM_EXIT_WINDOW,    /* the guest can take an interrupt now */
+	HVM_EXIT_HOST, /* an interrupt or NMI of the host's; taken when interrupts open */
+	HVM_EXIT_WINDOW, /* the guest can take an interrupt now */
 	HVM_EXIT_CPUID,
 	HVM_EXIT_HLT,
 	HVM_EXIT_PAUSE,
 	HVM_EXIT_HYPERCALL,
 	HVM_EXIT_IO,
 	HVM_EXIT_MSR,
-	HVM_EXIT_MEMORY,    /* nested page fault */
-	HVM_EXIT_CR8,	    /* MOV to CR8, asked for by want_cr8 */
+	HVM_EXIT_MEMORY, /* nested page fault */
+	HVM_EXIT_CR8, /* MOV to CR8, asked for by want_cr8 */
 	HVM_EXIT_XSETBV,
-	HVM_EXIT_CACHE,	    /* WBINVD, INVD: nothing to do but to step over */
+	HVM_EXIT_CACHE, /* WBINVD, INVD: nothing to do but to step over */
 	HVM_EXIT_RDPMC,
 	HVM_EXIT_FORBIDDEN, /* an instruction of the virtualization itself: #UD */
 	HVM_EXIT_EXCEPTION, /* one that core intercepts */
-	HVM_EXIT_SHUTDOWN,  /* triple fault */
-	HVM_EXIT_INVALID,   /* the CPU refused the state: ours or the guest's fault, the guest ends */
+	HVM_EXIT_SHUTDOWN, /* triple fault */
+	HVM_EXIT_INVALID, /* the CPU refused the state: ours or the guest's fault, the guest ends */
 	HVM_EXIT_UNKNOWN,
 	HVM_EXIT_COUNT,
 };
@@ -56,9 +56,9 @@ enum hvm_memory_access {
 
 struct hvm_exit {
 	enum hvm_exit_reason reason;
-	uint64_t code;		  /* the vendor's own number, for traces */
+	uint64_t code; /* the vendor's own number, for traces */
 	struct hvm_event undelivered; /* what was being delivered when the exit came: core injects it again */
-	uint64_t next_rip;	  /* 0: not known, decode */
+	uint64_t next_rip; /* 0: not known, decode */
 	union {
 		struct {
 			uint64_t gpa;
@@ -117,21 +117,21 @@ struct hvm_paging {
 
 struct hvm_vcpu {
 	struct cpu_regs regs; /* complete after each exit, taken at each entry */
-	struct hvm_event inject;  /* for the next entry; core clears it after */
+	struct hvm_event inject; /* for the next entry; core clears it after */
 	hpa_t nested_root;
 	uint64_t tsc_offset;
 	uint32_t asid;
-	bool flush_tlb;	 /* drop this ASID's translations at the next entry; core clears it */
+	bool flush_tlb; /* drop this ASID's translations at the next entry; core clears it */
 	bool want_window; /* exit when an interrupt can be taken */
-	bool want_cr8;	  /* exit on MOV to CR8 */
-	bool shadow;	  /* after an exit: an interrupt shadow (STI, MOV SS) is in force */
-	uint8_t cr8;	  /* both ways */
-	void *backend;	  /* the vendor's */
+	bool want_cr8; /* exit on MOV to CR8 */
+	bool shadow; /* after an exit: an interrupt shadow (STI, MOV SS) is in force */
+	uint8_t cr8; /* both ways */
+	void *backend; /* the vendor's */
 };
 
 enum hvm_missing {
 	HVM_COMPLETE,
-	HVM_NO_FEATURE,	       /* no such vendor extension here */
+	HVM_NO_FEATURE, /* no such vendor extension here */
 	HVM_DISABLED_BY_FIRMWARE,
 	HVM_NO_NESTED_PAGING,
 };

@@ -62,7 +62,7 @@ static void note_segment(struct insn *insn, enum insn_segment segment)
 
 static void note_repeat(struct insn *insn, uint8_t which)
 {
-	insn->prefixes &= (uint8_t)~(INSN_PREFIX_REP | INSN_PREFIX_REPNE);
+	insn->prefixes &= (uint8_t) ~(INSN_PREFIX_REP | INSN_PREFIX_REPNE);
 	insn->prefixes |= which;
 }
 
@@ -172,7 +172,7 @@ static void default_segment(struct insn *insn, enum insn_segment segment)
 static void decode_memory_16(struct cursor *c, struct insn *insn)
 {
 	static const uint8_t bases[8] = {REG_RBX, REG_RBX, REG_RBP, REG_RBP,
-					 REG_RSI, REG_RDI, REG_RBP, REG_RBX};
+	                                 REG_RSI, REG_RDI, REG_RBP, REG_RBX};
 	static const uint8_t indexes[4] = {REG_RSI, REG_RDI, REG_RSI, REG_RDI};
 	uint8_t mod = insn->modrm >> 6;
 	uint8_t rm = insn->modrm & 7;
@@ -228,8 +228,7 @@ static void decode_memory_32_64(struct cursor *c, struct insn *insn)
 	if (mod != 0) {
 		insn->displacement = take_signed(c, mod == 1 ? 1 : 4);
 	}
-	default_segment(insn, insn->base == REG_RSP || insn->base == REG_RBP ? INSN_SEG_SS
-									      : INSN_SEG_DS);
+	default_segment(insn, insn->base == REG_RSP || insn->base == REG_RBP ? INSN_SEG_SS : INSN_SEG_DS);
 }
 
 static void decode_modrm(struct cursor *c, struct insn *insn, uint16_t flags)
@@ -338,8 +337,7 @@ static void decode_operands(struct cursor *c, struct insn *insn, uint16_t flags)
 	decode_immediate(c, insn, flags);
 }
 
-enum insn_status insn_decode(const uint8_t *bytes, size_t count, enum insn_mode mode,
-			     struct insn *insn)
+enum insn_status insn_decode(const uint8_t *bytes, size_t count, enum insn_mode mode, struct insn *insn)
 {
 	struct cursor c = {.bytes = bytes, .count = count, .status = INSN_OK};
 	uint16_t flags;
@@ -369,7 +367,7 @@ enum insn_status insn_decode(const uint8_t *bytes, size_t count, enum insn_mode 
 }
 
 enum insn_status insn_length(const uint8_t *bytes, size_t count, enum insn_mode mode,
-			     enum insn_class expected, struct insn *insn)
+                             enum insn_class expected, struct insn *insn)
 {
 	enum insn_status status = insn_decode(bytes, count, mode, insn);
 	bool either = expected == INSN_RDTSC && insn->class == INSN_RDTSCP;
@@ -384,7 +382,7 @@ enum insn_status insn_length(const uint8_t *bytes, size_t count, enum insn_mode 
 }
 
 uint64_t insn_effective_address(const struct insn *insn, const struct cpu_regs *regs,
-				const uint64_t segment_base[INSN_SEG_COUNT])
+                                const uint64_t segment_base[INSN_SEG_COUNT])
 {
 	uint64_t address = (uint64_t)insn->displacement;
 

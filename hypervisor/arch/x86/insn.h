@@ -27,9 +27,9 @@ enum insn_mode {
 
 enum insn_status {
 	INSN_OK,
-	INSN_SHORT,    /* ends behind the bytes given: fetch more, or take the page fault there */
+	INSN_SHORT, /* ends behind the bytes given: fetch more, or take the page fault there */
 	INSN_TOO_LONG, /* over 15 bytes: #GP(0) */
-	INSN_UNKNOWN,  /* undefined, or of an encoding (VEX, EVEX, XOP) that no exit needs */
+	INSN_UNKNOWN, /* undefined, or of an encoding (VEX, EVEX, XOP) that no exit needs */
 	INSN_MISMATCH, /* not of the class expected: the code changed under us, so enter again */
 };
 
@@ -66,7 +66,7 @@ enum insn_class {
 	INSN_LMSW,
 	INSN_SMSW,
 	INSN_MONITOR, /* and MONITORX */
-	INSN_MWAIT,   /* and MWAITX */
+	INSN_MWAIT, /* and MWAITX */
 	INSN_VMRUN,
 	INSN_VMLOAD,
 	INSN_VMSAVE,
@@ -94,7 +94,7 @@ enum insn_class {
 	INSN_MOV,
 	INSN_MOVZX,
 	INSN_MOVSX, /* and MOVSXD */
-	INSN_ALU,   /* of two operands, see enum insn_alu */
+	INSN_ALU, /* of two operands, see enum insn_alu */
 	INSN_UNARY,
 	INSN_BIT,
 	INSN_XCHG,
@@ -150,7 +150,7 @@ enum insn_segment {
 #define INSN_PREFIX_ADSIZE 0x02u /* 67 */
 #define INSN_PREFIX_LOCK 0x04u
 #define INSN_PREFIX_REPNE 0x08u /* F2, where it came after any F3 */
-#define INSN_PREFIX_REP 0x10u   /* F3, where it came after any F2 */
+#define INSN_PREFIX_REP 0x10u /* F3, where it came after any F2 */
 #define INSN_PREFIX_SEGMENT 0x20u
 
 #define INSN_REX_B 0x01u
@@ -161,24 +161,24 @@ enum insn_segment {
 struct insn {
 	enum insn_mode mode;
 	enum insn_class class;
-	enum insn_alu alu;   /* valid for the three classes that it names */
+	enum insn_alu alu; /* valid for the three classes that it names */
 	enum insn_form form;
 	uint8_t length;
-	uint8_t map;    /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
+	uint8_t map; /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
 	uint8_t opcode; /* the last opcode byte */
 	uint8_t prefixes;
-	uint8_t rex;     /* 0, or 40..4F */
+	uint8_t rex; /* 0, or 40..4F */
 	uint8_t segment; /* enum insn_segment of the memory operand, override or default */
-	uint8_t op_bytes;      /* 1, 2, 4 or 8; the port's width for IN, OUT, INS and OUTS */
-	uint8_t source_bytes;  /* of the source of MOVZX and MOVSX, otherwise op_bytes */
+	uint8_t op_bytes; /* 1, 2, 4 or 8; the port's width for IN, OUT, INS and OUTS */
+	uint8_t source_bytes; /* of the source of MOVZX and MOVSX, otherwise op_bytes */
 	uint8_t address_bytes; /* 2, 4 or 8 */
 	bool has_modrm;
 	bool has_memory; /* a memory operand by ModRM or moffs; not the implied one of a string */
 	bool rip_relative;
 	uint8_t modrm;
-	uint8_t reg;   /* REX.R included; a control register's number for MOV CR */
-	uint8_t rm;    /* REX.B included; the register where has_memory is false */
-	uint8_t base;  /* register, or INSN_NO_REG */
+	uint8_t reg; /* REX.R included; a control register's number for MOV CR */
+	uint8_t rm; /* REX.B included; the register where has_memory is false */
+	uint8_t base; /* register, or INSN_NO_REG */
 	uint8_t index; /* register, or INSN_NO_REG */
 	uint8_t scale; /* 1, 2, 4 or 8 */
 	uint8_t immediate_bytes; /* 0 if there is none */
@@ -191,8 +191,7 @@ struct insn {
  * fetched. Fills @insn, which is complete only with INSN_OK. Lock prefixes and privilege are not
  * checked: the guest's CPU did that before it exited.
  */
-enum insn_status insn_decode(const uint8_t *bytes, size_t count, enum insn_mode mode,
-			     struct insn *insn);
+enum insn_status insn_decode(const uint8_t *bytes, size_t count, enum insn_mode mode, struct insn *insn);
 
 /*
  * As insn_decode(), for an exit that says which instruction it was: INSN_MISMATCH if the bytes
@@ -200,7 +199,7 @@ enum insn_status insn_decode(const uint8_t *bytes, size_t count, enum insn_mode 
  * both. With INSN_OK, insn->length is what to advance by.
  */
 enum insn_status insn_length(const uint8_t *bytes, size_t count, enum insn_mode mode,
-			     enum insn_class expected, struct insn *insn);
+                             enum insn_class expected, struct insn *insn);
 
 /*
  * The linear address of @insn's memory operand (has_memory must be set), for registers @regs as
@@ -209,13 +208,11 @@ enum insn_status insn_length(const uint8_t *bytes, size_t count, enum insn_mode 
  * included.
  */
 uint64_t insn_effective_address(const struct insn *insn, const struct cpu_regs *regs,
-				const uint64_t segment_base[INSN_SEG_COUNT]);
+                                const uint64_t segment_base[INSN_SEG_COUNT]);
 
 /* Reads and writes register @reg as an operand of @bytes, by the rules of the instruction's REX. */
-uint64_t insn_get_reg(const struct insn *insn, const struct cpu_regs *regs, uint8_t reg,
-		      uint8_t bytes);
-void insn_set_reg(const struct insn *insn, struct cpu_regs *regs, uint8_t reg, uint8_t bytes,
-		  uint64_t value);
+uint64_t insn_get_reg(const struct insn *insn, const struct cpu_regs *regs, uint8_t reg, uint8_t bytes);
+void insn_set_reg(const struct insn *insn, struct cpu_regs *regs, uint8_t reg, uint8_t bytes, uint64_t value);
 
 /*
  * Moves RIP behind the instruction, wraps it to 32 bits outside 64-bit code, and clears
@@ -224,7 +221,7 @@ void insn_set_reg(const struct insn *insn, struct cpu_regs *regs, uint8_t reg, u
 void insn_advance(const struct insn *insn, struct cpu_regs *regs);
 
 enum insn_exec {
-	INSN_EXEC_DONE,  /* complete, RIP is behind it; a pending single step is the caller's */
+	INSN_EXEC_DONE, /* complete, RIP is behind it; a pending single step is the caller's */
 	INSN_EXEC_AGAIN, /* some iterations done and counted, RIP still at it: enter again */
 	INSN_EXEC_FAULT, /* a callback refused; nothing changed since the last whole iteration */
 	INSN_EXEC_UNSUPPORTED, /* not one that this function executes; nothing was done */

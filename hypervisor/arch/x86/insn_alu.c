@@ -4,8 +4,7 @@
  */
 #include "hypervisor/arch/x86/insn_alu.h"
 
-#define FLAGS_ARITHMETIC                                                                           \
-	(uint64_t)(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+#define FLAGS_ARITHMETIC (uint64_t)(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 static bool sign_of(uint64_t value, uint8_t bytes)
 {
@@ -94,8 +93,8 @@ static uint64_t bit(enum insn_alu op, uint64_t a, uint64_t b, uint8_t bytes, uin
 	}
 }
 
-static uint64_t arithmetic(enum insn_alu op, uint64_t a, uint64_t b, uint8_t bytes,
-			   uint64_t carry, uint64_t *flags)
+static uint64_t arithmetic(enum insn_alu op, uint64_t a, uint64_t b, uint8_t bytes, uint64_t carry,
+                           uint64_t *flags)
 {
 	switch (op) {
 	case INSN_ADD:

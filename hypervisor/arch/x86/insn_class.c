@@ -6,44 +6,44 @@
 
 /* A class given by the opcode alone. What is absent is INSN_OTHER or a group. */
 static const uint8_t one_byte_classes[256] = {
-	[0x63] = INSN_MOVSX, [0x6c] = INSN_INS, [0x6d] = INSN_INS, [0x6e] = INSN_OUTS,
-	[0x6f] = INSN_OUTS, [0x84] = INSN_ALU, [0x85] = INSN_ALU, [0x86] = INSN_XCHG,
-	[0x87] = INSN_XCHG, [0x88] = INSN_MOV, [0x89] = INSN_MOV, [0x8a] = INSN_MOV,
-	[0x8b] = INSN_MOV, [0x9c] = INSN_PUSHF, [0x9d] = INSN_POPF, [0xa0] = INSN_MOV,
-	[0xa1] = INSN_MOV, [0xa2] = INSN_MOV, [0xa3] = INSN_MOV, [0xa4] = INSN_MOVS,
-	[0xa5] = INSN_MOVS, [0xaa] = INSN_STOS, [0xab] = INSN_STOS, [0xac] = INSN_LODS,
-	[0xad] = INSN_LODS, [0xcc] = INSN_INT3, [0xcd] = INSN_INT, [0xce] = INSN_INTO,
-	[0xcf] = INSN_IRET, [0xe4] = INSN_IN, [0xe5] = INSN_IN, [0xe6] = INSN_OUT,
-	[0xe7] = INSN_OUT, [0xec] = INSN_IN, [0xed] = INSN_IN, [0xee] = INSN_OUT,
-	[0xef] = INSN_OUT, [0xf1] = INSN_INT1, [0xf4] = INSN_HLT,
+        [0x63] = INSN_MOVSX, [0x6c] = INSN_INS,  [0x6d] = INSN_INS,  [0x6e] = INSN_OUTS,  [0x6f] = INSN_OUTS,
+        [0x84] = INSN_ALU,   [0x85] = INSN_ALU,  [0x86] = INSN_XCHG, [0x87] = INSN_XCHG,  [0x88] = INSN_MOV,
+        [0x89] = INSN_MOV,   [0x8a] = INSN_MOV,  [0x8b] = INSN_MOV,  [0x9c] = INSN_PUSHF, [0x9d] = INSN_POPF,
+        [0xa0] = INSN_MOV,   [0xa1] = INSN_MOV,  [0xa2] = INSN_MOV,  [0xa3] = INSN_MOV,   [0xa4] = INSN_MOVS,
+        [0xa5] = INSN_MOVS,  [0xaa] = INSN_STOS, [0xab] = INSN_STOS, [0xac] = INSN_LODS,  [0xad] = INSN_LODS,
+        [0xcc] = INSN_INT3,  [0xcd] = INSN_INT,  [0xce] = INSN_INTO, [0xcf] = INSN_IRET,  [0xe4] = INSN_IN,
+        [0xe5] = INSN_IN,    [0xe6] = INSN_OUT,  [0xe7] = INSN_OUT,  [0xec] = INSN_IN,    [0xed] = INSN_IN,
+        [0xee] = INSN_OUT,   [0xef] = INSN_OUT,  [0xf1] = INSN_INT1, [0xf4] = INSN_HLT,
 };
 
 static const uint8_t two_byte_classes[256] = {
-	[0x06] = INSN_CLTS, [0x08] = INSN_INVD, [0x09] = INSN_WBINVD, [0x20] = INSN_MOV_FROM_CR,
-	[0x21] = INSN_MOV_FROM_DR, [0x22] = INSN_MOV_TO_CR, [0x23] = INSN_MOV_TO_DR,
-	[0x30] = INSN_WRMSR, [0x31] = INSN_RDTSC, [0x32] = INSN_RDMSR, [0x33] = INSN_RDPMC,
-	[0xa2] = INSN_CPUID, [0xa3] = INSN_BIT, [0xaa] = INSN_RSM, [0xab] = INSN_BIT,
-	[0xb0] = INSN_CMPXCHG, [0xb1] = INSN_CMPXCHG, [0xb3] = INSN_BIT, [0xb6] = INSN_MOVZX,
-	[0xb7] = INSN_MOVZX, [0xba] = INSN_BIT, [0xbb] = INSN_BIT, [0xbe] = INSN_MOVSX,
-	[0xbf] = INSN_MOVSX, [0xc0] = INSN_XADD, [0xc1] = INSN_XADD, [0xc3] = INSN_MOV,
+        [0x06] = INSN_CLTS,        [0x08] = INSN_INVD,        [0x09] = INSN_WBINVD,
+        [0x20] = INSN_MOV_FROM_CR, [0x21] = INSN_MOV_FROM_DR, [0x22] = INSN_MOV_TO_CR,
+        [0x23] = INSN_MOV_TO_DR,   [0x30] = INSN_WRMSR,       [0x31] = INSN_RDTSC,
+        [0x32] = INSN_RDMSR,       [0x33] = INSN_RDPMC,       [0xa2] = INSN_CPUID,
+        [0xa3] = INSN_BIT,         [0xaa] = INSN_RSM,         [0xab] = INSN_BIT,
+        [0xb0] = INSN_CMPXCHG,     [0xb1] = INSN_CMPXCHG,     [0xb3] = INSN_BIT,
+        [0xb6] = INSN_MOVZX,       [0xb7] = INSN_MOVZX,       [0xba] = INSN_BIT,
+        [0xbb] = INSN_BIT,         [0xbe] = INSN_MOVSX,       [0xbf] = INSN_MOVSX,
+        [0xc0] = INSN_XADD,        [0xc1] = INSN_XADD,        [0xc3] = INSN_MOV,
 };
 
 /* 0F 01 with a register form: the rm field has a meaning of its own. */
 static const uint8_t group7_registers[64] = {
-	[0x01] = INSN_VMCALL, [0x02] = INSN_VMX, [0x03] = INSN_VMX, [0x04] = INSN_VMX,
-	[0x08] = INSN_MONITOR, [0x09] = INSN_MWAIT, [0x10] = INSN_XGETBV, [0x11] = INSN_XSETBV,
-	[0x14] = INSN_VMX, [0x18] = INSN_VMRUN, [0x19] = INSN_VMMCALL, [0x1a] = INSN_VMLOAD,
-	[0x1b] = INSN_VMSAVE, [0x1c] = INSN_STGI, [0x1d] = INSN_CLGI, [0x1e] = INSN_SKINIT,
-	[0x1f] = INSN_INVLPGA, [0x20] = INSN_SMSW, [0x21] = INSN_SMSW, [0x22] = INSN_SMSW,
-	[0x23] = INSN_SMSW, [0x24] = INSN_SMSW, [0x25] = INSN_SMSW, [0x26] = INSN_SMSW,
-	[0x27] = INSN_SMSW, [0x30] = INSN_LMSW, [0x31] = INSN_LMSW, [0x32] = INSN_LMSW,
-	[0x33] = INSN_LMSW, [0x34] = INSN_LMSW, [0x35] = INSN_LMSW, [0x36] = INSN_LMSW,
-	[0x37] = INSN_LMSW, [0x39] = INSN_RDTSCP, [0x3a] = INSN_MONITOR, [0x3b] = INSN_MWAIT,
-	[0x3d] = INSN_RDPRU,
+        [0x01] = INSN_VMCALL,  [0x02] = INSN_VMX,    [0x03] = INSN_VMX,     [0x04] = INSN_VMX,
+        [0x08] = INSN_MONITOR, [0x09] = INSN_MWAIT,  [0x10] = INSN_XGETBV,  [0x11] = INSN_XSETBV,
+        [0x14] = INSN_VMX,     [0x18] = INSN_VMRUN,  [0x19] = INSN_VMMCALL, [0x1a] = INSN_VMLOAD,
+        [0x1b] = INSN_VMSAVE,  [0x1c] = INSN_STGI,   [0x1d] = INSN_CLGI,    [0x1e] = INSN_SKINIT,
+        [0x1f] = INSN_INVLPGA, [0x20] = INSN_SMSW,   [0x21] = INSN_SMSW,    [0x22] = INSN_SMSW,
+        [0x23] = INSN_SMSW,    [0x24] = INSN_SMSW,   [0x25] = INSN_SMSW,    [0x26] = INSN_SMSW,
+        [0x27] = INSN_SMSW,    [0x30] = INSN_LMSW,   [0x31] = INSN_LMSW,    [0x32] = INSN_LMSW,
+        [0x33] = INSN_LMSW,    [0x34] = INSN_LMSW,   [0x35] = INSN_LMSW,    [0x36] = INSN_LMSW,
+        [0x37] = INSN_LMSW,    [0x39] = INSN_RDTSCP, [0x3a] = INSN_MONITOR, [0x3b] = INSN_MWAIT,
+        [0x3d] = INSN_RDPRU,
 };
 
 static const uint8_t group7_memory[8] = {
-	INSN_SGDT, INSN_SIDT, INSN_LGDT, INSN_LIDT, INSN_SMSW, INSN_OTHER, INSN_LMSW, INSN_INVLPG,
+        INSN_SGDT, INSN_SIDT, INSN_LGDT, INSN_LIDT, INSN_SMSW, INSN_OTHER, INSN_LMSW, INSN_INVLPG,
 };
 
 static const uint8_t group6[8] = {INSN_SLDT, INSN_STR, INSN_LLDT, INSN_LTR};
@@ -151,7 +151,7 @@ static void classify_one_byte_form(struct insn *insn)
 static void narrow_port(struct insn *insn)
 {
 	bool port = insn->class == INSN_IN || insn->class == INSN_OUT || insn->class == INSN_INS ||
-		    insn->class == INSN_OUTS;
+	            insn->class == INSN_OUTS;
 
 	if (port && insn->op_bytes == 8) {
 		insn->op_bytes = 4;
@@ -189,8 +189,7 @@ static void classify_bit(struct insn *insn)
 			set(insn, INSN_OTHER, INSN_ADD, INSN_FORM_NONE);
 			return;
 		}
-		set(insn, INSN_BIT, (enum insn_alu)(INSN_BT + (group_of(insn) & 3)),
-		    INSN_FORM_RM_IMM);
+		set(insn, INSN_BIT, (enum insn_alu)(INSN_BT + (group_of(insn) & 3)), INSN_FORM_RM_IMM);
 		return;
 	}
 	set(insn, INSN_BIT, (enum insn_alu)(INSN_BT + (insn->opcode >> 3 & 3)), INSN_FORM_RM_REG);
@@ -206,10 +205,10 @@ static void classify_group9(struct insn *insn)
 
 static void classify_group7(struct insn *insn)
 {
-	uint8_t class = insn->has_memory ? group7_memory[group_of(insn)]
-					 : group7_registers[insn->modrm & 0x3f];
+	uint8_t class =
+	        insn->has_memory ? group7_memory[group_of(insn)] : group7_registers[insn->modrm & 0x3f];
 
-	insn->class = (enum insn_class)class;
+	insn->class = (enum insn_class) class;
 }
 
 /* MOV to and from control registers: eight bytes in 64-bit code whatever the prefixes say. */

@@ -13,8 +13,7 @@ static bool is_high_byte(const struct insn *insn, uint8_t reg, uint8_t bytes)
 	return bytes == 1 && insn->rex == 0 && reg >= 4 && reg < 8;
 }
 
-uint64_t insn_get_reg(const struct insn *insn, const struct cpu_regs *regs, uint8_t reg,
-		      uint8_t bytes)
+uint64_t insn_get_reg(const struct insn *insn, const struct cpu_regs *regs, uint8_t reg, uint8_t bytes)
 {
 	if (is_high_byte(insn, reg, bytes)) {
 		return regs->gpr[reg - 4] >> 8 & 0xff;
@@ -22,8 +21,7 @@ uint64_t insn_get_reg(const struct insn *insn, const struct cpu_regs *regs, uint
 	return insn_truncate(regs->gpr[reg & 15], bytes);
 }
 
-void insn_set_reg(const struct insn *insn, struct cpu_regs *regs, uint8_t reg, uint8_t bytes,
-		  uint64_t value)
+void insn_set_reg(const struct insn *insn, struct cpu_regs *regs, uint8_t reg, uint8_t bytes, uint64_t value)
 {
 	uint64_t *target = &regs->gpr[reg & 15];
 	uint64_t keep = ~insn_truncate(~UINT64_C(0), bytes);
@@ -54,8 +52,7 @@ static bool probe(const struct insn_machine *m, uint64_t linear, uint8_t bytes, 
 }
 
 /* Reads the memory operand, after a probe that it can be written if @write is set. */
-static bool load(const struct insn_machine *m, uint64_t linear, uint8_t bytes, bool write,
-		 uint64_t *value)
+static bool load(const struct insn_machine *m, uint64_t linear, uint8_t bytes, bool write, uint64_t *value)
 {
 	if (write && !probe(m, linear, bytes, true)) {
 		return false;
@@ -113,8 +110,7 @@ static bool exec_alu_to_reg(const struct insn *insn, const struct insn_machine *
 	if (!load(m, linear, insn->op_bytes, false, &memory)) {
 		return false;
 	}
-	result = insn_alu_run(insn->alu, source_of(insn, m), memory, insn->op_bytes,
-			      &m->regs->rflags);
+	result = insn_alu_run(insn->alu, source_of(insn, m), memory, insn->op_bytes, &m->regs->rflags);
 	if (insn_alu_stores(insn->alu)) {
 		insn_set_reg(insn, m->regs, insn->reg, insn->op_bytes, result);
 	}
@@ -122,8 +118,8 @@ static bool exec_alu_to_reg(const struct insn *insn, const struct insn_machine *
 }
 
 /* Those with memory as destination, of one or two operands. */
-static bool exec_alu_to_memory(const struct insn *insn, const struct insn_machine *m,
-			       uint64_t linear, uint64_t source)
+static bool exec_alu_to_memory(const struct insn *insn, const struct insn_machine *m, uint64_t linear,
+                               uint64_t source)
 {
 	bool stores = insn_alu_stores(insn->alu);
 	uint64_t rflags = m->regs->rflags;
@@ -163,8 +159,7 @@ static bool exec_bit(const struct insn *insn, const struct insn_machine *m)
 
 		moved.displacement = (int64_t)((uint64_t)moved.displacement + (uint64_t)bytes);
 	}
-	return exec_alu_to_memory(insn, m,
-				  insn_effective_address(&moved, m->regs, m->segment_base), number);
+	return exec_alu_to_memory(insn, m, insn_effective_address(&moved, m->regs, m->segment_base), number);
 }
 
 static bool exec_xchg(const struct insn *insn, const struct insn_machine *m, uint64_t linear)
@@ -246,29 +241,23 @@ static bool exec_one(const struct insn *insn, const struct insn_machine *m)
 }
 
 /* One iteration of a string instruction: from and to are linear. */
-typedef bool string_step(const struct insn *insn, const struct insn_machine *m, uint64_t from,
-			 uint64_t to);
+typedef bool string_step(const struct insn *insn, const struct insn_machine *m, uint64_t from, uint64_t to);
 
-static bool step_movs(const struct insn *insn, const struct insn_machine *m, uint64_t from,
-		      uint64_t to)
+static bool step_movs(const struct insn *insn, const struct insn_machine *m, uint64_t from, uint64_t to)
 {
 	uint64_t value;
 
-	return probe(m, to, insn->op_bytes, true) &&
-	       m->read(m->ctx, from, insn->op_bytes, &value) &&
+	return probe(m, to, insn->op_bytes, true) && m->read(m->ctx, from, insn->op_bytes, &value) &&
 	       m->write(m->ctx, to, insn->op_bytes, insn_truncate(value, insn->op_bytes));
 }
 
-static bool step_stos(const struct insn *insn, const struct insn_machine *m, uint64_t from,
-		      uint64_t to)
+static bool step_stos(const struct insn *insn, const struct insn_machine *m, uint64_t from, uint64_t to)
 {
 	(void)from;
-	return m->write(m->ctx, to, insn->op_bytes,
-			insn_get_reg(insn, m->regs, REG_RAX, insn->op_bytes));
+	return m->write(m->ctx, to, insn->op_bytes, insn_get_reg(insn, m->regs, REG_RAX, insn->op_bytes));
 }
 
-static bool step_lods(const struct insn *insn, const struct insn_machine *m, uint64_t from,
-		      uint64_t to)
+static bool step_lods(const struct insn *insn, const struct insn_machine *m, uint64_t from, uint64_t to)
 {
 	uint64_t value;
 
@@ -281,8 +270,7 @@ static bool step_lods(const struct insn *insn, const struct insn_machine *m, uin
 }
 
 /* The port is read last but one: its value would be lost if the write then failed. */
-static bool step_ins(const struct insn *insn, const struct insn_machine *m, uint64_t from,
-		     uint64_t to)
+static bool step_ins(const struct insn *insn, const struct insn_machine *m, uint64_t from, uint64_t to)
 {
 	uint32_t value = 0;
 
@@ -292,20 +280,19 @@ static bool step_ins(const struct insn *insn, const struct insn_machine *m, uint
 	       m->write(m->ctx, to, insn->op_bytes, insn_truncate(value, insn->op_bytes));
 }
 
-static bool step_outs(const struct insn *insn, const struct insn_machine *m, uint64_t from,
-		      uint64_t to)
+static bool step_outs(const struct insn *insn, const struct insn_machine *m, uint64_t from, uint64_t to)
 {
 	uint64_t value = 0;
 
 	(void)to;
 	return m->read(m->ctx, from, insn->op_bytes, &value) &&
 	       m->port_out(m->ctx, (uint16_t)m->regs->gpr[REG_RDX], insn->op_bytes,
-			   (uint32_t)insn_truncate(value, insn->op_bytes));
+	                   (uint32_t)insn_truncate(value, insn->op_bytes));
 }
 
 /* The linear address that @reg points to in @segment, by the instruction's address size. */
 static uint64_t string_address(const struct insn *insn, const struct insn_machine *m, uint8_t reg,
-			       uint8_t segment)
+                               uint8_t segment)
 {
 	struct insn at = *insn;
 
@@ -324,8 +311,7 @@ static void string_move(const struct insn *insn, struct cpu_regs *regs, uint8_t 
 	insn_set_reg(insn, regs, reg, insn->address_bytes, regs->gpr[reg] + by);
 }
 
-static bool string_iterate(const struct insn *insn, const struct insn_machine *m,
-			   string_step *step)
+static bool string_iterate(const struct insn *insn, const struct insn_machine *m, string_step *step)
 {
 	bool reads = insn->class != INSN_STOS && insn->class != INSN_INS;
 	bool writes = insn->class != INSN_LODS && insn->class != INSN_OUTS;
@@ -344,8 +330,7 @@ static bool string_iterate(const struct insn *insn, const struct insn_machine *m
 	return true;
 }
 
-static enum insn_exec string_run(const struct insn *insn, const struct insn_machine *m,
-				 string_step *step)
+static enum insn_exec string_run(const struct insn *insn, const struct insn_machine *m, string_step *step)
 {
 	bool repeats = (insn->prefixes & (INSN_PREFIX_REP | INSN_PREFIX_REPNE)) != 0;
 	uint64_t left = repeats ? insn_truncate(m->regs->gpr[REG_RCX], insn->address_bytes) : 1;

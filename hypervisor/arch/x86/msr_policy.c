@@ -40,7 +40,7 @@ struct row {
 };
 
 static const struct row rows[MSR_ROW_COUNT] = {
-#define MSR(first, last, name, kind, reset, writable, clause)                                      \
+#define MSR(first, last, name, kind, reset, writable, clause) \
 	{first, last, KIND_##kind, reset, writable, #name},
 #include "specs/msr.def"
 };
@@ -80,8 +80,8 @@ void msr_store_reset(struct msr_store *store)
 	}
 }
 
-enum msr_result msr_policy_read(const struct msr_store *store, const struct msr_env *env,
-				uint32_t msr, uint64_t *value)
+enum msr_result msr_policy_read(const struct msr_store *store, const struct msr_env *env, uint32_t msr,
+                                uint64_t *value)
 {
 	const struct row *row = row_for_guest(env, msr);
 
@@ -178,8 +178,7 @@ static bool is_valid(const struct row *row, const struct msr_env *env, uint64_t 
 	}
 }
 
-static enum msr_result act(const struct row *row, uint64_t *slot, const struct msr_env *env,
-			   uint64_t value)
+static enum msr_result act(const struct row *row, uint64_t *slot, const struct msr_env *env, uint64_t value)
 {
 	switch (row->kind) {
 	case KIND_DIRECT:
@@ -208,7 +207,7 @@ static enum msr_result act(const struct row *row, uint64_t *slot, const struct m
 }
 
 enum msr_result msr_policy_write(struct msr_store *store, const struct msr_env *env, uint32_t msr,
-				 uint64_t raw_value)
+                                 uint64_t raw_value)
 {
 	const struct row *row = row_for_guest(env, msr);
 

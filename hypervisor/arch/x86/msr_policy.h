@@ -24,11 +24,11 @@ struct msr_store {
 
 /* What answers depend on beside the store. */
 struct msr_env {
-	uint64_t efer;	    /* as the guest's CPU has it now; bits not its own may be set */
+	uint64_t efer; /* as the guest's CPU has it now; bits not its own may be set */
 	uint64_t cr0;
 	uint64_t efer_mask; /* cpuid_policy_efer_mask() */
-	bool amd;	    /* cpuid_policy_is_amd() */
-	bool rdtscp;	    /* shown to the guest: TSC_AUX exists */
+	bool amd; /* cpuid_policy_is_amd() */
+	bool rdtscp; /* shown to the guest: TSC_AUX exists */
 };
 
 enum msr_result {
@@ -36,9 +36,9 @@ enum msr_result {
 	MSR_LOAD, /* written: load msr_policy_stored() before the next entry (EFER, PAT, TSC_AUX) */
 	MSR_GP,
 	/* Elsewhere; nothing was done, and a write's value has passed the check of its row. */
-	MSR_AT_VENDOR,	 /* in the state that SVM or VMX code keeps */
+	MSR_AT_VENDOR, /* in the state that SVM or VMX code keeps */
 	MSR_AT_PLATFORM, /* the local APIC: APIC_BASE and x2APIC */
-	MSR_AT_CLOCK,	 /* the TSC */
+	MSR_AT_CLOCK, /* the TSC */
 	MSR_AT_FACE,
 };
 
@@ -46,12 +46,12 @@ enum msr_result {
 void msr_store_reset(struct msr_store *store);
 
 /* RDMSR of @msr. *value is set with MSR_OK alone. */
-enum msr_result msr_policy_read(const struct msr_store *store, const struct msr_env *env,
-				uint32_t msr, uint64_t *value);
+enum msr_result msr_policy_read(const struct msr_store *store, const struct msr_env *env, uint32_t msr,
+                                uint64_t *value);
 
 /* WRMSR of @raw_value. Nothing changes unless MSR_OK or MSR_LOAD. */
 enum msr_result msr_policy_write(struct msr_store *store, const struct msr_env *env, uint32_t msr,
-				 uint64_t raw_value);
+                                 uint64_t raw_value);
 
 /* The stored value of @msr, which must be one that MSR_LOAD names. */
 uint64_t msr_policy_stored(const struct msr_store *store, uint32_t msr);

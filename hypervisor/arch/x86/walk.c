@@ -91,8 +91,8 @@ static struct format format_of(const struct walk_ctx *ctx)
 }
 
 /* Bits of a present entry that must be zero. @shift is that of what it maps or points to. */
-static uint64_t reserved_bits(const struct walk_ctx *ctx, const struct format *f, uint8_t level,
-			      bool leaf, uint8_t shift)
+static uint64_t reserved_bits(const struct walk_ctx *ctx, const struct format *f, uint8_t level, bool leaf,
+                              uint8_t shift)
 {
 	uint64_t reserved;
 
@@ -123,8 +123,7 @@ static uint64_t reserved_bits(const struct walk_ctx *ctx, const struct format *f
  * Whether @entry of @level maps a page. Long mode's PS above level 3 is left to the reserved
  * bits.
  */
-static bool is_leaf(const struct walk_ctx *ctx, const struct format *f, uint8_t level,
-		    uint64_t entry)
+static bool is_leaf(const struct walk_ctx *ctx, const struct format *f, uint8_t level, uint64_t entry)
 {
 	if (level == 1) {
 		return true;
@@ -138,8 +137,7 @@ static bool is_leaf(const struct walk_ctx *ctx, const struct format *f, uint8_t 
 	return level == 2 || (level == 3 && !f->pae_root);
 }
 
-static void note_permissions(struct path *path, const struct format *f, uint8_t level,
-			     uint64_t entry)
+static void note_permissions(struct path *path, const struct format *f, uint8_t level, uint64_t entry)
 {
 	struct step *step = &path->step[path->count];
 
@@ -154,8 +152,8 @@ static void note_permissions(struct path *path, const struct format *f, uint8_t 
 }
 
 /* Reads the entries down to the page's. *error gets P and RSVD of a fault. */
-static enum walk_status read_path(const struct walk_ctx *ctx, const struct format *f,
-				  uint64_t linear, struct path *path, uint32_t *error)
+static enum walk_status read_path(const struct walk_ctx *ctx, const struct format *f, uint64_t linear,
+                                  struct path *path, uint32_t *error)
 {
 	uint64_t table = f->root;
 
@@ -224,8 +222,7 @@ static bool is_allowed(const struct walk_ctx *ctx, const struct path *path, uint
 
 static uint32_t error_of(const struct walk_ctx *ctx, uint32_t access)
 {
-	bool tells_fetch = (ctx->cr4 & CR4_SMEP) != 0 ||
-			   (is_pae(ctx) && (ctx->efer & EFER_NXE) != 0);
+	bool tells_fetch = (ctx->cr4 & CR4_SMEP) != 0 || (is_pae(ctx) && (ctx->efer & EFER_NXE) != 0);
 	uint32_t error = 0;
 
 	if ((access & WALK_WRITE) != 0) {
@@ -240,8 +237,8 @@ static uint32_t error_of(const struct walk_ctx *ctx, uint32_t access)
 	return error;
 }
 
-static enum walk_status set_bits(const struct walk_ctx *ctx, const struct format *f,
-				 const struct path *path, bool write)
+static enum walk_status set_bits(const struct walk_ctx *ctx, const struct format *f, const struct path *path,
+                                 bool write)
 {
 	for (uint8_t i = 0; i < path->count; i++) {
 		const struct step *step = &path->step[i];
@@ -268,8 +265,7 @@ static uint64_t page_address(const struct format *f, const struct path *path, ui
 	if (f->entry_bytes == 4 && path->leaf_shift == 22) {
 		return (entry & 0xffc00000u) | (entry & 0x1fe000u) << 19 | offset;
 	}
-	return (entry & low_mask(f->entry_bytes == 4 ? 32 : 52) & ~low_mask(path->leaf_shift)) |
-	       offset;
+	return (entry & low_mask(f->entry_bytes == 4 ? 32 : 52) & ~low_mask(path->leaf_shift)) | offset;
 }
 
 static bool is_canonical(const struct walk_ctx *ctx, uint64_t linear)
@@ -279,9 +275,8 @@ static bool is_canonical(const struct walk_ctx *ctx, uint64_t linear)
 	return ((linear & (sign * 2 - 1)) ^ sign) - sign == linear;
 }
 
-static enum walk_status walk_once(const struct walk_ctx *ctx, const struct format *f,
-				  uint64_t linear, uint32_t access, uint64_t *gpa,
-				  uint32_t *fault_error)
+static enum walk_status walk_once(const struct walk_ctx *ctx, const struct format *f, uint64_t linear,
+                                  uint32_t access, uint64_t *gpa, uint32_t *fault_error)
 {
 	struct path path;
 	uint32_t error;
@@ -303,8 +298,8 @@ static enum walk_status walk_once(const struct walk_ctx *ctx, const struct forma
 	return status;
 }
 
-enum walk_status guest_walk(const struct walk_ctx *ctx, uint64_t linear, uint32_t access,
-			    uint64_t *gpa, uint32_t *fault_error)
+enum walk_status guest_walk(const struct walk_ctx *ctx, uint64_t linear, uint32_t access, uint64_t *gpa,
+                            uint32_t *fault_error)
 {
 	enum walk_status status = WALK_RETRY;
 	struct format f;

@@ -31,16 +31,16 @@
 
 enum walk_status {
 	WALK_OK,
-	WALK_FAULT,	   /* #PF with *fault_error, CR2 = the linear address */
+	WALK_FAULT, /* #PF with *fault_error, CR2 = the linear address */
 	WALK_NONCANONICAL, /* #GP(0), or #SS(0) for an access through SS */
-	WALK_NO_TABLE,	   /* a table is not in memory that the callbacks can reach */
-	WALK_RETRY,	   /* other CPUs changed the entries at each try: enter the guest again */
+	WALK_NO_TABLE, /* a table is not in memory that the callbacks can reach */
+	WALK_RETRY, /* other CPUs changed the entries at each try: enter the guest again */
 };
 
 enum walk_exchange {
 	WALK_EXCHANGED,
 	WALK_CHANGED, /* the entry held something else: nothing written */
-	WALK_ABSENT,  /* no memory there, or it cannot be written */
+	WALK_ABSENT, /* no memory there, or it cannot be written */
 };
 
 /*
@@ -58,8 +58,7 @@ struct walk_ctx {
 	uint8_t phys_bits; /* the guest's physical address width by its CPUID, 32 to 52 */
 	void *memory;
 	bool (*read)(void *memory, uint64_t gpa, uint8_t bytes, uint64_t *value);
-	enum walk_exchange (*exchange)(void *memory, uint64_t gpa, uint8_t bytes, uint64_t old,
-				       uint64_t new);
+	enum walk_exchange (*exchange)(void *memory, uint64_t gpa, uint8_t bytes, uint64_t old, uint64_t new);
 };
 
 /*
@@ -67,7 +66,7 @@ struct walk_ctx {
  * WALK_OK, *gpa is the guest-physical address, good up to the end of its 4 KiB page; with
  * WALK_FAULT, *fault_error is what to inject. Bits are set only when the whole walk succeeded.
  */
-enum walk_status guest_walk(const struct walk_ctx *ctx, uint64_t linear, uint32_t access,
-			    uint64_t *gpa, uint32_t *fault_error);
+enum walk_status guest_walk(const struct walk_ctx *ctx, uint64_t linear, uint32_t access, uint64_t *gpa,
+                            uint32_t *fault_error);
 
 #endif /* ARCH_X86_WALK_H */

@@ -23,7 +23,7 @@ enum block_operation {
 enum block_status {
 	BLOCK_OK,
 	BLOCK_EIO,
-	BLOCK_ERANGE,    /* past the end */
+	BLOCK_ERANGE, /* past the end */
 	BLOCK_EREADONLY,
 };
 
@@ -31,15 +31,16 @@ struct block_request {
 	enum block_operation operation;
 	uint64_t sector; /* in 512 bytes; the backend's after block_submit() */
 	uint32_t segment_count;
-	struct io_segment segments[BLOCK_SEGMENT_MAX]; /* lengths are multiples of 512; the sum at most 64 KiB */
+	struct io_segment
+	        segments[BLOCK_SEGMENT_MAX]; /* lengths are multiples of 512; the sum at most 64 KiB */
 	/*
 	 * Called exactly once, with no lock held: in block_submit() itself or later in any context.
 	 * The segments stay pinned and the request stays in place until then.
 	 */
 	void (*done)(struct block_request *request, enum block_status status);
 	struct list_node node; /* the backend's, between submit and done */
-	uint64_t scratch;      /* the backend's */
-	struct block *block;   /* the backend's */
+	uint64_t scratch; /* the backend's */
+	struct block *block; /* the backend's */
 };
 
 /*
@@ -78,22 +79,20 @@ void block_submit(struct block *block, struct block_request *request);
 void block_done(struct block_request *request, enum block_status status);
 
 /* Makes @block the whole of a medium of @sector_count sectors. @serial is cut to 19 characters. */
-void block_open(struct block *block, const struct block_medium_ops *ops, void *medium,
-		uint64_t sector_count, bool read_only, const char *serial);
+void block_open(struct block *block, const struct block_medium_ops *ops, void *medium, uint64_t sector_count,
+                bool read_only, const char *serial);
 
 /*
  * Makes @block a window of @sector_count sectors at @first_sector of @whole: a partition. False if
  * it does not lie in it, or is to be written and @whole is read-only.
  */
-MUST_CHECK bool block_open_window(struct block *block, const struct block *whole,
-				  uint64_t first_sector, uint64_t sector_count, bool read_only,
-				  const char *serial);
+MUST_CHECK bool block_open_window(struct block *block, const struct block *whole, uint64_t first_sector,
+                                  uint64_t sector_count, bool read_only, const char *serial);
 
 /*
  * Makes @block a RAM disk of @bytes (a part of a sector at the end is left out) at @base, ours and
  * never a guest's. A flush of RAM is done when it is asked.
  */
-void block_ram_open(struct block *block, uint8_t *base, uint64_t bytes, bool read_only,
-		    const char *serial);
+void block_ram_open(struct block *block, uint8_t *base, uint64_t bytes, bool read_only, const char *serial);
 
 #endif /* BACKEND_BLOCK_H */

@@ -10,10 +10,10 @@
 #include "base/bits.h"
 
 struct clock {
-	uint64_t tsc_hz;     /* of the guest's TSC, which is 0 at creation and runs at the host's rate */
-	bool stable;         /* measured: constant and in step on all CPUs; page clocks may be shown */
-	uint64_t wall_ns;    /* Unix time at guest time 0 */
-	uint64_t mult;       /* ns = (tsc << shift or >> -shift) * mult >> 32: Xen's form, the master */
+	uint64_t tsc_hz; /* of the guest's TSC, which is 0 at creation and runs at the host's rate */
+	bool stable; /* measured: constant and in step on all CPUs; page clocks may be shown */
+	uint64_t wall_ns; /* Unix time at guest time 0 */
+	uint64_t mult; /* ns = (tsc << shift or >> -shift) * mult >> 32: Xen's form, the master */
 	int8_t shift;
 };
 

@@ -16,11 +16,11 @@
 
 enum gpt_status {
 	GPT_OK,
-	GPT_EIO,        /* the disk failed */
-	GPT_ENONE,      /* no valid table: neither the first nor the backup */
-	GPT_EABSENT,    /* no partition of that name */
+	GPT_EIO, /* the disk failed */
+	GPT_ENONE, /* no valid table: neither the first nor the backup */
+	GPT_EABSENT, /* no partition of that name */
 	GPT_EAMBIGUOUS, /* more than one of that name: none is taken */
-	GPT_ENAME,      /* the name asked for is empty, too long or no UTF-8 */
+	GPT_ENAME, /* the name asked for is empty, too long or no UTF-8 */
 };
 
 /*
@@ -52,6 +52,6 @@ struct gpt_search {
 
 /* Looks for the partition @name (UTF-8) of @disk, of 512-byte sectors. The caller holds no lock. */
 void gpt_find(struct gpt_search *search, struct block *disk, const char *name,
-	      void (*found)(struct gpt_search *search, enum gpt_status status));
+              void (*found)(struct gpt_search *search, enum gpt_status status));
 
 #endif /* BACKEND_GPT_H */

@@ -41,7 +41,7 @@ void lifecycle_init(struct lifecycle *lifecycle);
  * @ops.
  */
 MUST_CHECK bool lifecycle_attach(struct lifecycle *lifecycle, const struct lifecycle_face_ops *ops,
-				 void *face);
+                                 void *face);
 /*
  * On return no ask call to it runs or will come. Not from ask itself, holding no lock that it
  * takes.

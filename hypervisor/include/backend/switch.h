@@ -16,7 +16,7 @@
 #define SWITCH_PORT_MAX 64u
 #define SWITCH_SEGMENT_MAX 24u /* of a frame sent; one delivered may have one more */
 #define SWITCH_FRAME_BYTES_MAX 65550u /* a 64 KiB IP packet and its Ethernet header */
-#define SWITCH_CUT_MAX 256u           /* segments that one large send is cut into, at most */
+#define SWITCH_CUT_MAX 256u /* segments that one large send is cut into, at most */
 
 enum switch_offload {
 	SWITCH_CHECKSUM_IPV4 = 1, /* takes TCP and UDP over IPv4 with a blank checksum */
@@ -36,10 +36,10 @@ enum switch_offload {
 struct switch_frame {
 	const struct io_segment *segments;
 	uint32_t segment_count;
-	uint32_t len_bytes;       /* sum of the segments */
-	bool checksum_blank;      /* TCP or UDP checksum holds only the pseudo-header sum */
-	bool checksum_good;       /* the receiver need not verify */
-	uint16_t segment_bytes;   /* TCP payload a segment; 0 = send as it is */
+	uint32_t len_bytes; /* sum of the segments */
+	bool checksum_blank; /* TCP or UDP checksum holds only the pseudo-header sum */
+	bool checksum_good; /* the receiver need not verify */
+	uint16_t segment_bytes; /* TCP payload a segment; 0 = send as it is */
 };
 
 struct switch_port_ops {
@@ -53,7 +53,7 @@ struct switch_port_ops {
 
 struct switch_counts {
 	uint64_t sent_frames, sent_bytes, received_frames, received_bytes, dropped_frames;
-	uint64_t sent_whole;     /* large sends that a receiver took whole */
+	uint64_t sent_whole; /* large sends that a receiver took whole */
 	uint64_t sent_segmented; /* large sends that the switch cut */
 	uint64_t checksums_filled;
 };
@@ -83,9 +83,9 @@ struct ether_switch {
 	struct spinlock lock; /* RANK_SWITCH */
 	char name[32];
 	struct switch_port *ports[SWITCH_PORT_MAX];
-	uint32_t port_end;                                     /* above the highest port in use */
+	uint32_t port_end; /* above the highest port in use */
 	struct switch_address addresses[SWITCH_ADDRESS_COUNT]; /* of port n from 4n on */
-	uint8_t address_hands[SWITCH_PORT_MAX];                /* the place to use next */
+	uint8_t address_hands[SWITCH_PORT_MAX]; /* the place to use next */
 };
 
 void switch_init(struct ether_switch *sw, const char *name);
@@ -99,7 +99,7 @@ void switch_remove_port(struct switch_port *port);
  * above.
  */
 void switch_connect(struct switch_port *port, const struct switch_port_ops *ops, void *device,
-		    uint32_t offloads);
+                    uint32_t offloads);
 void switch_set_offloads(struct switch_port *port, uint32_t offloads);
 /* On return no deliver call runs or will come. Learned addresses of the port are forgotten. */
 void switch_disconnect(struct switch_port *port);

@@ -49,12 +49,12 @@ enum blob_kernel {
 };
 
 enum blob_disk_kind {
-	BLOB_DISK_RAM = 1,	 /* a module; what is written is gone when Janus ends */
-	BLOB_DISK_WHOLE = 2,	 /* a host disk, by name */
+	BLOB_DISK_RAM = 1, /* a module; what is written is gone when Janus ends */
+	BLOB_DISK_WHOLE = 2, /* a host disk, by name */
 	BLOB_DISK_PARTITION = 3, /* a GPT partition, by name */
 };
 
-#define BLOB_DISK_READ_ONLY 1u	 /* blob_disk.flags */
+#define BLOB_DISK_READ_ONLY 1u /* blob_disk.flags */
 #define BLOB_GUEST_AUTOSTART 1u /* blob_guest.flags */
 
 struct blob_header {
@@ -86,8 +86,8 @@ struct blob_guest_row {
 } __attribute__((packed));
 
 struct blob_disk {
-	uint32_t kind;	 /* enum blob_disk_kind */
-	uint32_t flags;	 /* BLOB_DISK_* */
+	uint32_t kind; /* enum blob_disk_kind */
+	uint32_t flags; /* BLOB_DISK_* */
 	uint32_t module; /* BLOB_DISK_RAM: index; else BLOB_NO_MODULE */
 	uint32_t reserved;
 	char source[BLOB_SOURCE_BYTES]; /* disk or partition name; RAM: the file's name, to show */
@@ -106,10 +106,10 @@ struct blob_guest {
 	uint32_t face; /* enum blob_face */
 	uint32_t vcpu_count;
 	uint64_t memory_bytes; /* a multiple of 1 MiB */
-	uint32_t kernel_kind;  /* enum blob_kernel */
+	uint32_t kernel_kind; /* enum blob_kernel */
 	uint32_t kernel_module;
 	uint32_t initrd_module; /* or BLOB_NO_MODULE */
-	uint32_t flags;		/* BLOB_GUEST_* */
+	uint32_t flags; /* BLOB_GUEST_* */
 	uint32_t disk_count;
 	uint32_t nic_count;
 	struct blob_disk disks[BLOB_DISKS_MAX];
@@ -186,9 +186,9 @@ static inline uint64_t blob_sum(const void *data, size_t bytes)
 static inline uint32_t blob_crc32_step(uint32_t state, const void *data, size_t bytes)
 {
 	static const uint32_t nibbles[16] = {
-		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-		0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-		0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+	        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+	        0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+	        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
 	};
 	const uint8_t *at = data;
 
@@ -230,11 +230,11 @@ static inline bool blob_string_ends(const char *s, size_t array_bytes)
 
 enum blob_status {
 	BLOB_OK = 0,
-	BLOB_TOO_SHORT,	  /* fewer bytes than the header says, or than a header has */
-	BLOB_NOT_A_BLOB,  /* the magic is another */
+	BLOB_TOO_SHORT, /* fewer bytes than the header says, or than a header has */
+	BLOB_NOT_A_BLOB, /* the magic is another */
 	BLOB_BAD_VERSION, /* made by a pack.py of another version */
-	BLOB_BAD_SUM,	  /* the checksum does not match */
-	BLOB_BAD_SHAPE,	  /* out of bounds although the checksum matches */
+	BLOB_BAD_SUM, /* the checksum does not match */
+	BLOB_BAD_SHAPE, /* out of bounds although the checksum matches */
 };
 
 static inline const struct blob_switch *blob_switches(const struct blob_header *header)
@@ -262,8 +262,8 @@ static inline bool blob_shape_ok(const struct blob_header *header)
 		return false;
 	}
 	tables = sizeof(*header) + header->switch_count * sizeof(struct blob_switch) +
-		 header->module_count * sizeof(struct blob_module) +
-		 header->guest_count * sizeof(struct blob_guest_row);
+	         header->module_count * sizeof(struct blob_module) +
+	         header->guest_count * sizeof(struct blob_guest_row);
 	return header->header_bytes == tables &&
 	       header->total_bytes == tables + header->guest_count * sizeof(struct blob_guest);
 }
@@ -322,18 +322,15 @@ static inline enum blob_status blob_check_header(const void *data, size_t bytes)
 }
 
 /* The record of guest @index (below guest_count), not yet checked: see blob_check_guest(). */
-static inline const struct blob_guest *blob_guest_record(const struct blob_header *header,
-							 uint32_t index)
+static inline const struct blob_guest *blob_guest_record(const struct blob_header *header, uint32_t index)
 {
 	const uint8_t *base = (const uint8_t *)header;
 
-	return (const struct blob_guest *)(const void *)(base +
-							 blob_guest_rows(header)[index].offset);
+	return (const struct blob_guest *)(const void *)(base + blob_guest_rows(header)[index].offset);
 }
 
 /* Disks and network cards of a record: counts, kinds, indices and names. */
-static inline bool blob_devices_ok(const struct blob_header *header,
-				   const struct blob_guest *guest)
+static inline bool blob_devices_ok(const struct blob_header *header, const struct blob_guest *guest)
 {
 	if (guest->disk_count > BLOB_DISKS_MAX || guest->nic_count > BLOB_NICS_MAX) {
 		return false;
@@ -343,8 +340,7 @@ static inline bool blob_devices_ok(const struct blob_header *header,
 		bool is_ram = disk->kind == BLOB_DISK_RAM;
 
 		if (disk->kind < BLOB_DISK_RAM || disk->kind > BLOB_DISK_PARTITION ||
-		    (is_ram ? disk->module >= header->module_count
-			    : disk->module != BLOB_NO_MODULE) ||
+		    (is_ram ? disk->module >= header->module_count : disk->module != BLOB_NO_MODULE) ||
 		    !blob_string_ends(disk->source, BLOB_SOURCE_BYTES)) {
 			return false;
 		}
@@ -369,16 +365,12 @@ static inline enum blob_status blob_check_guest(const struct blob_header *header
 	if (crc != guest->crc32) {
 		return BLOB_BAD_SUM;
 	}
-	if (guest->record_bytes != sizeof(*guest) ||
-	    !blob_string_ends(guest->name, BLOB_NAME_BYTES) ||
-	    !blob_string_ends(guest->cmdline, BLOB_CMDLINE_BYTES) ||
-	    guest->face < BLOB_FACE_HYPERV || guest->face > BLOB_FACE_BOTH ||
-	    guest->vcpu_count == 0 || guest->vcpu_count > BLOB_VCPUS_MAX ||
+	if (guest->record_bytes != sizeof(*guest) || !blob_string_ends(guest->name, BLOB_NAME_BYTES) ||
+	    !blob_string_ends(guest->cmdline, BLOB_CMDLINE_BYTES) || guest->face < BLOB_FACE_HYPERV ||
+	    guest->face > BLOB_FACE_BOTH || guest->vcpu_count == 0 || guest->vcpu_count > BLOB_VCPUS_MAX ||
 	    guest->memory_bytes < 16u << 20 || guest->memory_bytes % (1u << 20) != 0 ||
-	    guest->kernel_kind != BLOB_KERNEL_PVH_ELF ||
-	    guest->kernel_module >= header->module_count ||
-	    (guest->initrd_module != BLOB_NO_MODULE &&
-	     guest->initrd_module >= header->module_count)) {
+	    guest->kernel_kind != BLOB_KERNEL_PVH_ELF || guest->kernel_module >= header->module_count ||
+	    (guest->initrd_module != BLOB_NO_MODULE && guest->initrd_module >= header->module_count)) {
 		return BLOB_BAD_SHAPE;
 	}
 	return blob_devices_ok(header, guest) ? BLOB_OK : BLOB_BAD_SHAPE;

@@ -15,11 +15,11 @@ NORETURN void panic(const char *file, int line, const char *format, ...) PRINTF_
 #define PANIC(...) panic(__FILE__, __LINE__, __VA_ARGS__)
 
 /* An invariant of ours. Never on a value that a guest can choose. */
-#define CHECK(condition)                                                           \
-	do {                                                                       \
-		if (UNLIKELY(!(condition))) {                                      \
-			panic(__FILE__, __LINE__, "broken: %s", #condition);       \
-		}                                                                  \
+#define CHECK(condition)                                                     \
+	do {                                                                 \
+		if (UNLIKELY(!(condition))) {                                \
+			panic(__FILE__, __LINE__, "broken: %s", #condition); \
+		}                                                            \
 	} while (0)
 
 #endif /* BASE_CHECK_H */

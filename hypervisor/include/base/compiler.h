@@ -19,6 +19,6 @@
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The structure that @member, pointed to by @ptr, is a part of. */
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif /* BASE_COMPILER_H */

@@ -18,7 +18,7 @@
  * A NULL for %s prints as "(null)".
  */
 size_t format_text(char *to, size_t room, const char *format, va_list args)
-	__attribute__((format(printf, 3, 0)));
+        __attribute__((format(printf, 3, 0)));
 
 /* The same, with the values as arguments. */
 size_t format_print(char *to, size_t room, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -28,8 +28,8 @@ static inline uint64_t io_total_bytes(const struct io_segment *segments, uint32_
 }
 
 /* Copies @len bytes from @offset of the segments to @to. Returns how many there were. */
-static inline size_t io_copy_out(const struct io_segment *segments, uint32_t count, uint64_t offset,
-				 void *to, size_t len)
+static inline size_t io_copy_out(const struct io_segment *segments, uint32_t count, uint64_t offset, void *to,
+                                 size_t len)
 {
 	size_t done = 0;
 
@@ -51,7 +51,7 @@ static inline size_t io_copy_out(const struct io_segment *segments, uint32_t cou
 
 /* Copies @len bytes from @from to @offset of the segments. Returns how many fitted. */
 static inline size_t io_copy_in(const struct io_segment *segments, uint32_t count, uint64_t offset,
-				const void *from, size_t len)
+                                const void *from, size_t len)
 {
 	size_t done = 0;
 

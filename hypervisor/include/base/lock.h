@@ -13,22 +13,22 @@
 
 enum lock_rank {
 	RANK_CONTROL = 1, /* start, stop and reset of guests; the monitor */
-	RANK_BUS,         /* one connection: VMBus, xenstore */
-	RANK_DEVICE,      /* one device's request side: blkback, storvsp, send side of a network device */
-	RANK_SWITCH,      /* one switch: its ports and learned addresses */
-	RANK_RECEIVE,     /* receive side of one network device */
-	RANK_BLOCK,       /* one block backend */
+	RANK_BUS, /* one connection: VMBus, xenstore */
+	RANK_DEVICE, /* one device's request side: blkback, storvsp, send side of a network device */
+	RANK_SWITCH, /* one switch: its ports and learned addresses */
+	RANK_RECEIVE, /* receive side of one network device */
+	RANK_BLOCK, /* one block backend */
 	RANK_HOST_DEVICE, /* one host driver's queue */
-	RANK_GRANT,       /* one guest's grant table */
-	RANK_EVENT,       /* one guest's event channels or SynIC */
-	RANK_MEMORY,      /* one guest's nested page table */
-	RANK_PLATFORM,    /* one guest's IOAPIC, UART */
-	RANK_WORK,        /* one guest's deferred work */
-	RANK_TIMER,       /* one CPU's timers */
-	RANK_SCHED,       /* the run queues */
-	RANK_FRAMES,      /* the pool of free frames */
-	RANK_CONSOLE,     /* one guest's console */
-	RANK_LOG,         /* the log and COM1 */
+	RANK_GRANT, /* one guest's grant table */
+	RANK_EVENT, /* one guest's event channels or SynIC */
+	RANK_MEMORY, /* one guest's nested page table */
+	RANK_PLATFORM, /* one guest's IOAPIC, UART */
+	RANK_WORK, /* one guest's deferred work */
+	RANK_TIMER, /* one CPU's timers */
+	RANK_SCHED, /* the run queues */
+	RANK_FRAMES, /* the pool of free frames */
+	RANK_CONSOLE, /* one guest's console */
+	RANK_LOG, /* the log and COM1 */
 	RANK_COUNT,
 };
 

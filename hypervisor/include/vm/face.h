@@ -12,15 +12,15 @@
 
 enum face_msr {
 	FACE_MSR_OK,
-	FACE_MSR_GP,     /* mine, and this access faults */
+	FACE_MSR_GP, /* mine, and this access faults */
 	FACE_MSR_ABSENT, /* not mine: core looks further, in the end #GP */
 };
 
 enum face_call {
-	FACE_CALL_DONE,  /* result is in the registers: step over the instruction */
+	FACE_CALL_DONE, /* result is in the registers: step over the instruction */
 	FACE_CALL_AGAIN, /* registers hold where to go on: interrupts may be taken, then it runs again */
-	FACE_CALL_UD,    /* no interface here, or not from this mode: #UD */
-	FACE_CALL_STAY,  /* the vCPU's state was replaced or the guest ended: step over nothing */
+	FACE_CALL_UD, /* no interface here, or not from this mode: #UD */
+	FACE_CALL_STAY, /* the vCPU's state was replaced or the guest ended: step over nothing */
 };
 
 struct face {

@@ -12,36 +12,33 @@
 
 /* One 4 KiB frame. Its fields are core's: see hypervisor/core/frames.h. */
 struct vm_page {
-	uint8_t *bytes;     /* in the direct map */
+	uint8_t *bytes; /* in the direct map */
 	uint32_t pin_count; /* atomic */
-	uint16_t owner;     /* guest id, 0 = ours or free */
+	uint16_t owner; /* guest id, 0 = ours or free */
 	uint8_t kind;
 	uint8_t access;
 	uint64_t shown_at; /* a page of ours: the gpa where it shows, ~0 if nowhere. A free one: link */
 };
 
-#define PAGE_ACCESS(bits, type)                                                                   \
-	static inline type vm_page_load##bits(const struct vm_page *page, size_t off)             \
-	{                                                                                         \
-		return __atomic_load_n((const type *)(const void *)(page->bytes + off),           \
-				       __ATOMIC_ACQUIRE);                                         \
-	}                                                                                         \
-	static inline void vm_page_store##bits(struct vm_page *page, size_t off, type value)      \
-	{                                                                                         \
-		__atomic_store_n((type *)(void *)(page->bytes + off), value, __ATOMIC_RELEASE);   \
-	}                                                                                         \
-	static inline type vm_page_exchange##bits(struct vm_page *page, size_t off, type value)   \
-	{                                                                                         \
-		return __atomic_exchange_n((type *)(void *)(page->bytes + off), value,            \
-					   __ATOMIC_SEQ_CST);                                     \
-	}                                                                                         \
-	/* True if it held @old and now holds @value. */                                          \
-	static inline bool vm_page_compare_exchange##bits(struct vm_page *page, size_t off,       \
-							  type old, type value)                   \
-	{                                                                                         \
-		return __atomic_compare_exchange_n((type *)(void *)(page->bytes + off), &old,     \
-						   value, false, __ATOMIC_SEQ_CST,                \
-						   __ATOMIC_SEQ_CST);                             \
+#define PAGE_ACCESS(bits, type)                                                                             \
+	static inline type vm_page_load##bits(const struct vm_page *page, size_t off)                       \
+	{                                                                                                   \
+		return __atomic_load_n((const type *)(const void *)(page->bytes + off), __ATOMIC_ACQUIRE);  \
+	}                                                                                                   \
+	static inline void vm_page_store##bits(struct vm_page *page, size_t off, type value)                \
+	{                                                                                                   \
+		__atomic_store_n((type *)(void *)(page->bytes + off), value, __ATOMIC_RELEASE);             \
+	}                                                                                                   \
+	static inline type vm_page_exchange##bits(struct vm_page *page, size_t off, type value)             \
+	{                                                                                                   \
+		return __atomic_exchange_n((type *)(void *)(page->bytes + off), value, __ATOMIC_SEQ_CST);   \
+	}                                                                                                   \
+	/* True if it held @old and now holds @value. */                                                    \
+	static inline bool vm_page_compare_exchange##bits(struct vm_page *page, size_t off, type old,       \
+	                                                  type value)                                       \
+	{                                                                                                   \
+		return __atomic_compare_exchange_n((type *)(void *)(page->bytes + off), &old, value, false, \
+		                                   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                     \
 	}
 
 PAGE_ACCESS(8, uint8_t)
@@ -54,8 +51,8 @@ static inline bool vm_page_set_bit(struct vm_page *page, size_t bit)
 {
 	uint64_t mask = 1ull << (bit % 64);
 
-	return (__atomic_fetch_or((uint64_t *)(void *)(page->bytes + bit / 64 * 8), mask,
-				  __ATOMIC_SEQ_CST) & mask) != 0;
+	return (__atomic_fetch_or((uint64_t *)(void *)(page->bytes + bit / 64 * 8), mask, __ATOMIC_SEQ_CST) &
+	        mask) != 0;
 }
 
 /* Clears it with a full barrier; true if it was set. */
@@ -64,7 +61,8 @@ static inline bool vm_page_clear_bit(struct vm_page *page, size_t bit)
 	uint64_t mask = 1ull << (bit % 64);
 
 	return (__atomic_fetch_and((uint64_t *)(void *)(page->bytes + bit / 64 * 8), ~mask,
-				   __ATOMIC_SEQ_CST) & mask) != 0;
+	                           __ATOMIC_SEQ_CST) &
+	        mask) != 0;
 }
 
 static inline bool vm_page_test_bit(const struct vm_page *page, size_t bit)

@@ -34,10 +34,12 @@
 	TABLE(SPEC_BLKIF, blkif, "blkif operation")
 
 #define SPEC_ENUM(id, file, text) id,
-enum spec_table { SPEC_TABLES(SPEC_ENUM) SPEC_TABLE_COUNT };
+enum spec_table {
+	SPEC_TABLES(SPEC_ENUM) SPEC_TABLE_COUNT
+};
 #undef SPEC_ENUM
 
-#define SPEC_ROW_MAX 128u    /* rows a table */
+#define SPEC_ROW_MAX 128u /* rows a table */
 #define SPEC_UNKNOWN 0xFFFFu /* a number that stands in no row */
 
 #endif /* VM_SPEC_H */

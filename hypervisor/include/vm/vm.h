@@ -37,7 +37,7 @@ enum vm_status {
 	VM_OK = 0,
 	VM_EFAULT, /* not guest RAM, or the range wraps */
 	VM_EINVAL, /* misaligned, reserved bits, out of bounds */
-	VM_EBUSY,  /* in use: pinned, mapped elsewhere */
+	VM_EBUSY, /* in use: pinned, mapped elsewhere */
 	VM_EQUOTA, /* this guest has used up its share */
 };
 
@@ -105,8 +105,7 @@ MUST_CHECK enum vm_status vm_write(struct vm *vm, gpa_t to, const void *from, si
  * (hypercall arguments of Xen's, clause 3.1 of its ABI).
  */
 MUST_CHECK enum vm_status vcpu_read_linear(struct vcpu *vcpu, uint64_t from, void *to, size_t len);
-MUST_CHECK enum vm_status vcpu_write_linear(struct vcpu *vcpu, uint64_t to, const void *from,
-					    size_t len);
+MUST_CHECK enum vm_status vcpu_write_linear(struct vcpu *vcpu, uint64_t to, const void *from, size_t len);
 /* Where a linear address lies now. VM_EFAULT if it is not mapped (@write: not writable). */
 MUST_CHECK enum vm_status vcpu_translate(struct vcpu *vcpu, uint64_t linear, bool write, gpa_t *at);
 
@@ -151,9 +150,9 @@ struct vm_page *vm_page_at(struct vm *vm, gpa_t at);
 MUST_CHECK enum vm_status vm_ram_take(struct vm *vm, gpa_t at);
 MUST_CHECK enum vm_status vm_ram_give(struct vm *vm, gpa_t at);
 bool vm_is_ram(struct vm *vm, gpa_t at);
-uint64_t vm_ram_pages(const struct vm *vm);     /* that it has now */
+uint64_t vm_ram_pages(const struct vm *vm); /* that it has now */
 uint64_t vm_ram_max_pages(const struct vm *vm); /* that it may have */
-uint64_t vm_max_gfn(const struct vm *vm);       /* highest frame number of RAM */
+uint64_t vm_max_gfn(const struct vm *vm); /* highest frame number of RAM */
 
 /* The guest's memory map as it was told at start. False past the end. Type as in ACPI: 1 RAM, 2 reserved ... */
 struct vm_range {
@@ -192,7 +191,7 @@ struct vcpu_mode {
 	bool protected_mode; /* CR0.PE */
 	bool vm86;
 	bool long_mode; /* EFER.LMA */
-	bool code64;    /* EFER.LMA and CS.L */
+	bool code64; /* EFER.LMA and CS.L */
 };
 struct vcpu_mode vcpu_mode(struct vcpu *vcpu);
 
@@ -244,7 +243,7 @@ enum vcpu_runstate {
 };
 struct vcpu_times {
 	enum vcpu_runstate state;
-	uint64_t since_ns;   /* guest time of entering the state */
+	uint64_t since_ns; /* guest time of entering the state */
 	uint64_t time_ns[4]; /* by state, up to since_ns */
 };
 void vcpu_times(struct vcpu *vcpu, struct vcpu_times *times);

@@ -101,8 +101,7 @@ static void take_map(const uint8_t *at, uint32_t size, struct host_boot *boot)
 		memcpy(&entry, at + i, sizeof(entry));
 		range = (struct host_range){hpa(entry.addr), entry.len, memory_type(entry.type)};
 		/* A full list may lose RAM, but must not lose what takes RAM away. */
-		if (!ranges_add(boot->map, &boot->map_count, range) &&
-		    range.type != HOST_MEMORY_RAM) {
+		if (!ranges_add(boot->map, &boot->map_count, range) && range.type != HOST_MEMORY_RAM) {
 			PANIC("a memory map of more than %u ranges", HOST_RANGES_MAX);
 		}
 	}
@@ -127,7 +126,7 @@ static void take_tag(const uint8_t *at, struct tag tag, struct host_boot *boot)
 	switch (tag.type) {
 	case MULTIBOOT_TAG_TYPE_CMDLINE:
 		copy_string(boot->command_line, sizeof(boot->command_line), at + sizeof(tag),
-			    tag.size - sizeof(tag));
+		            tag.size - sizeof(tag));
 		break;
 	case MULTIBOOT_TAG_TYPE_MODULE:
 		take_module(at, tag.size, boot);

@@ -50,8 +50,7 @@ bool ranges_add(struct host_range *list, uint32_t *count, struct host_range rang
 }
 
 /* Cuts [start, end), which lies inside without touching either side, out of list[at]. */
-static void list_split(struct host_range *list, uint32_t *count, uint32_t at, uint64_t start,
-		       uint64_t end)
+static void list_split(struct host_range *list, uint32_t *count, uint32_t at, uint64_t start, uint64_t end)
 {
 	uint64_t before = start - list[at].start.v;
 	uint64_t after = range_end(&list[at]) - end;
@@ -97,7 +96,7 @@ void ranges_subtract(struct host_range *list, uint32_t *count, uint64_t start, u
 }
 
 uint64_t ranges_covered(const struct host_range *list, uint32_t count, uint64_t start, uint64_t end,
-			uint32_t type_mask)
+                        uint32_t type_mask)
 {
 	uint64_t covered = 0;
 

@@ -28,9 +28,9 @@ static uint8_t svm_msrpm[2 * 4096] ALIGNED(4096);
 void svm_enter(struct cpu_regs *regs, uint64_t vmcb_pa, uint64_t host_vmcb_pa);
 
 static const uint32_t free_msrs[] = {
-	0x174u, 0x175u, 0x176u,				 /* SYSENTER_CS, ESP, EIP */
-	0xc0000081u, 0xc0000082u, 0xc0000083u, 0xc0000084u, /* STAR, LSTAR, CSTAR, SFMASK */
-	0xc0000100u, 0xc0000101u, 0xc0000102u,		 /* FS, GS, KERNEL_GS base */
+        0x174u,      0x175u,      0x176u, /* SYSENTER_CS, ESP, EIP */
+        0xc0000081u, 0xc0000082u, 0xc0000083u, 0xc0000084u, /* STAR, LSTAR, CSTAR, SFMASK */
+        0xc0000100u, 0xc0000101u, 0xc0000102u, /* FS, GS, KERNEL_GS base */
 };
 
 enum hvm_missing svm_judge(const struct hvm_facts *facts)
@@ -70,7 +70,7 @@ static void msrpm_free(uint32_t msr)
 	uint32_t base = msr >= 0xc0000000u ? 0x800u : 0;
 	uint32_t bit = (msr & 0x1fffu) * 2;
 
-	svm_msrpm[base + bit / 8] &= (uint8_t)~(3u << bit % 8);
+	svm_msrpm[base + bit / 8] &= (uint8_t) ~(3u << bit % 8);
 }
 
 static void svm_cpu_enable(void)
@@ -111,11 +111,11 @@ static void svm_vcpu_create(struct hvm_vcpu *vcpu, void *const *pages)
 	vcpu->backend = vmcb;
 	vmcb->intercept_exceptions = 0;
 	vmcb->intercept_a = SVM_A_INTR | SVM_A_NMI | SVM_A_SMI | SVM_A_INIT | SVM_A_RDPMC | SVM_A_CPUID |
-			    SVM_A_RSM | SVM_A_INVD | SVM_A_PAUSE | SVM_A_HLT | SVM_A_INVLPGA |
-			    SVM_A_IOIO | SVM_A_MSR | SVM_A_SHUTDOWN;
+	                    SVM_A_RSM | SVM_A_INVD | SVM_A_PAUSE | SVM_A_HLT | SVM_A_INVLPGA | SVM_A_IOIO |
+	                    SVM_A_MSR | SVM_A_SHUTDOWN;
 	vmcb->intercept_b = SVM_B_VMRUN | SVM_B_VMMCALL | SVM_B_VMLOAD | SVM_B_VMSAVE | SVM_B_STGI |
-			    SVM_B_CLGI | SVM_B_SKINIT | SVM_B_WBINVD | SVM_B_MONITOR | SVM_B_MWAIT |
-			    SVM_B_XSETBV;
+	                    SVM_B_CLGI | SVM_B_SKINIT | SVM_B_WBINVD | SVM_B_MONITOR | SVM_B_MWAIT |
+	                    SVM_B_XSETBV;
 	vmcb->iopm_base = host_hpa_of(svm_iopm).v;
 	vmcb->msrpm_base = host_hpa_of(svm_msrpm).v;
 	vmcb->v_masking = 1;
@@ -143,15 +143,17 @@ static uint64_t event_word(const struct hvm_event *event)
 		type = 4;
 		break;
 	}
-	return event->vector | type << 8 | (event->has_error ? SVM_EVENT_ERROR : 0) |
-	       SVM_EVENT_VALID | (uint64_t)event->error << 32;
+	return event->vector | type << 8 | (event->has_error ? SVM_EVENT_ERROR : 0) | SVM_EVENT_VALID |
+	       (uint64_t)event->error << 32;
 }
 
 static struct hvm_event word_event(uint64_t word)
 {
 	static const enum hvm_event_kind kinds[8] = {
-		[0] = HVM_EVENT_INTERRUPT, [2] = HVM_EVENT_NMI, [3] = HVM_EVENT_EXCEPTION,
-		[4] = HVM_EVENT_SOFTWARE,
+	        [0] = HVM_EVENT_INTERRUPT,
+	        [2] = HVM_EVENT_NMI,
+	        [3] = HVM_EVENT_EXCEPTION,
+	        [4] = HVM_EVENT_SOFTWARE,
 	};
 	struct hvm_event event = {HVM_EVENT_NONE, 0, false, 0};
 
@@ -181,8 +183,8 @@ static void decode_memory(struct hvm_exit *out, const struct vmcb *vmcb)
 	out->reason = HVM_EXIT_MEMORY;
 	out->memory.gpa = vmcb->exit_info2;
 	out->memory.access = ((error & 1) != 0 ? HVM_MEMORY_PRESENT : 0u) |
-			     ((error & 2) != 0 ? HVM_MEMORY_WRITE : 0u) |
-			     ((error & 16) != 0 ? HVM_MEMORY_FETCH : 0u);
+	                     ((error & 2) != 0 ? HVM_MEMORY_WRITE : 0u) |
+	                     ((error & 16) != 0 ? HVM_MEMORY_FETCH : 0u);
 }
 
 static enum hvm_exit_reason plain_reason(uint32_t code)
@@ -224,7 +226,7 @@ static enum hvm_exit_reason plain_reason(uint32_t code)
 		return HVM_EXIT_FORBIDDEN;
 	default:
 		return code >= SVM_EXIT_VMRUN && code <= SVM_EXIT_SKINIT ? HVM_EXIT_FORBIDDEN
-									 : HVM_EXIT_UNKNOWN;
+		                                                         : HVM_EXIT_UNKNOWN;
 	}
 }
 
@@ -300,9 +302,8 @@ static void svm_run(struct hvm_vcpu *vcpu, struct hvm_exit *out)
 static struct vmcb_segment *segment_of(struct vmcb *vmcb, unsigned int name)
 {
 	struct vmcb_segment *const table[HVM_SEGMENT_COUNT] = {
-		[HVM_ES] = &vmcb->es, [HVM_CS] = &vmcb->cs,	[HVM_SS] = &vmcb->ss,
-		[HVM_DS] = &vmcb->ds, [HVM_FS] = &vmcb->fs,	[HVM_GS] = &vmcb->gs,
-		[HVM_LDTR] = &vmcb->ldtr, [HVM_TR] = &vmcb->tr,
+	        [HVM_ES] = &vmcb->es, [HVM_CS] = &vmcb->cs, [HVM_SS] = &vmcb->ss,     [HVM_DS] = &vmcb->ds,
+	        [HVM_FS] = &vmcb->fs, [HVM_GS] = &vmcb->gs, [HVM_LDTR] = &vmcb->ldtr, [HVM_TR] = &vmcb->tr,
 	};
 
 	return table[name];
@@ -445,18 +446,18 @@ static uint64_t svm_page_entry(hpa_t at, enum hvm_page_size size, uint32_t acces
 static const uint8_t vmmcall[3] = {0x0f, 0x01, 0xd9};
 
 const struct hvm_ops svm_ops = {
-	.name = "SVM",
-	.probe = svm_probe,
-	.cpu_enable = svm_cpu_enable,
-	.asid_count = svm_asid_count,
-	.vcpu_page_count = svm_vcpu_page_count,
-	.vcpu_create = svm_vcpu_create,
-	.run = svm_run,
-	.state_get = svm_state_get,
-	.state_set = svm_state_set,
-	.paging_get = svm_paging_get,
-	.msr_get = svm_msr_get,
-	.msr_set = svm_msr_set,
-	.page_entry = svm_page_entry,
-	.hypercall_opcode = vmmcall,
+        .name = "SVM",
+        .probe = svm_probe,
+        .cpu_enable = svm_cpu_enable,
+        .asid_count = svm_asid_count,
+        .vcpu_page_count = svm_vcpu_page_count,
+        .vcpu_create = svm_vcpu_create,
+        .run = svm_run,
+        .state_get = svm_state_get,
+        .state_set = svm_state_set,
+        .paging_get = svm_paging_get,
+        .msr_get = svm_msr_get,
+        .msr_set = svm_msr_set,
+        .page_entry = svm_page_entry,
+        .hypercall_opcode = vmmcall,
 };
