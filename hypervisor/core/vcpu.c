@@ -282,7 +282,7 @@ static void inject_interrupt(struct vcpu *vcpu)
 	vcpu->hvm.inject = (struct hvm_event){HVM_EVENT_INTERRUPT, (uint8_t)vector, false, 0};
 }
 
-/* Decides, in software, what the next entry delivers. Returns true if something is left over for a shadow to end. */
+/* Decides, in software, what the next entry delivers. Returns true if something is left over that no window exit will tell of. */
 static bool prepare_events(struct vcpu *vcpu)
 {
 	bool shadow = in_shadow(vcpu);
@@ -299,11 +299,10 @@ static bool prepare_events(struct vcpu *vcpu)
 	}
 	if (!busy && !shadow && interrupts_open(vcpu)) {
 		inject_interrupt(vcpu);
-		vcpu->hvm.want_window = interrupt_is_pending(vcpu);
-		return false;
+		return interrupt_is_pending(vcpu);
 	}
-	vcpu->hvm.want_window = !shadow;
-	return shadow;
+	vcpu->hvm.want_window = !shadow && !busy;
+	return shadow || busy;
 }
 
 static void arm_timer(struct cpu *cpu, bool shadow)

@@ -4,7 +4,8 @@
  *
  * Input: byte 0 flags, then 8 words of 32 bits for the two control pages, then the guest-to-host ring. Flag 0: rings change
  * under us. Flag 1: the disk keeps its requests until the end. Flag 2: the initialization is done first. Flag 3:
- * the write index is where the input ends. Flag 4: the indexes that are the guest's are in bounds.
+ * the write index is where the input ends. Flag 4: the guest's indexes are in bounds, and
+ * the bytes start where the host reads.
  */
 #include <stdlib.h>
 
@@ -70,8 +71,13 @@ static void fill_rings(struct guest *guest, struct guest_channel *channel, const
 	memcpy(out, data, 16);
 	memcpy(in, data + 16, 16);
 	if ((flags & 16) != 0) {
+		uint32_t write = channel->write;
+
 		out->write_index = out->write_index % channel->data_bytes & ~7u;
 		in->read_index = in->read_index % channel->data_bytes & ~7u;
+		guest_ring_put(guest, channel, data + 32, (uint32_t)len);
+		channel->write = write;
+		return;
 	}
 	memcpy(host_vm_bytes(guest->vm, channel->out_at + PAGE_BYTES, len), data + 32, len);
 }

@@ -42,20 +42,25 @@ SEEDS = [
 
 
 def environment():
-    return dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
+    return dict(os.environ, ASAN_OPTIONS="detect_leaks=0", UBSAN_OPTIONS="halt_on_error=1")
 
 
 def search(binary, folder, seconds):
-    """Runs the fuzzer. Returns (seconds until it crashed, crashing input), or (seconds, None)."""
+    """Runs the fuzzer: half of the time with inputs that grow slowly, half with inputs of any length. Returns (seconds until it
+    crashed, crashing input), or (seconds, None)."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(os.path.join(folder, "corpus"))
     start = time.monotonic()
-    with open(os.path.join(folder, "log"), "wb") as log:
-        subprocess.run([binary, "-seed=1", f"-max_total_time={seconds}", "-timeout=20", "-len_control=0", "-print_final_stats=1",
-                        f"-artifact_prefix={folder}/", os.path.join(folder, "corpus")], stdout=log, stderr=log,
-                       timeout=seconds + 60, check=False, env=environment())
-    crashes = [name for name in os.listdir(folder) if name.startswith(("crash-", "timeout-", "oom-", "leak-"))]
-    return time.monotonic() - start, os.path.join(folder, crashes[0]) if crashes else None
+    for half in (1, 2):
+        with open(os.path.join(folder, f"log{half}"), "wb") as log:
+            subprocess.run([binary, f"-seed={half}", f"-max_total_time={seconds // 2}", "-timeout=20",
+                            f"-len_control={0 if half == 2 else 100}", f"-artifact_prefix={folder}/",
+                            os.path.join(folder, "corpus")], stdout=log, stderr=log, timeout=seconds + 60, check=False,
+                           env=environment())
+        crashes = [name for name in os.listdir(folder) if name.startswith(("crash-", "timeout-", "oom-", "leak-"))]
+        if crashes:
+            return time.monotonic() - start, os.path.join(folder, crashes[0])
+    return time.monotonic() - start, None
 
 
 def passes(binary, path):

@@ -97,7 +97,7 @@ static void bring_up(const uint8_t *bytes)
 {
 	uint8_t relid = bytes[0] % 5 + 1u, id = bytes[1] % 4;
 	const uint8_t list[] = {7, relid, id, bytes[2]};
-	const uint8_t open[] = {relid, id, 4, 0};
+	const uint8_t open[] = {relid, id, bytes[3] < 0xC0 ? 4 : bytes[3], 0};
 
 	last_ids[0] = relid;
 	last_ids[1] = id;

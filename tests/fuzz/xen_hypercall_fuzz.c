@@ -92,6 +92,14 @@ static uint32_t pick_ref(struct input *in)
 	return raw < 200 ? raw % 16 : raw < 240 ? 500u + raw % 16 : (uint32_t)take(in, 4);
 }
 
+/* Mostly within a page, or not far behind it. */
+static uint16_t pick_offset(struct input *in)
+{
+	uint16_t raw = (uint16_t)take(in, 2);
+
+	return raw < 0xF000 ? raw % 4200 : raw;
+}
+
 static uint64_t pick_pointer(struct input *in)
 {
 	uint8_t raw = (uint8_t)take(in, 1);
@@ -226,12 +234,13 @@ static void do_vcpu(struct input *in, uint32_t id)
 
 static void do_grant(struct input *in, uint32_t id)
 {
-	uint64_t op = take(in, 1) % 14;
+	uint64_t raw_op = take(in, 1) % 20, op = raw_op < 14 ? raw_op : GNTTABOP_copy;
 	uint64_t count = take(in, 1) % 40;
-	struct xen_gnttab_copy64 copy = {.source = {pick_gfn(in), pick_domid(in), (uint16_t)take(in, 2), 0},
-	                                 .dest = {pick_gfn(in), pick_domid(in), (uint16_t)take(in, 2), 0},
-	                                 .len = (uint16_t)take(in, 2),
-	                                 .flags = (uint16_t)take(in, 1)};
+	uint16_t raw_flags = (uint16_t)take(in, 1);
+	struct xen_gnttab_copy64 copy = {.source = {pick_gfn(in), pick_domid(in), pick_offset(in), 0},
+	                                 .dest = {pick_gfn(in), pick_domid(in), pick_offset(in), 0},
+	                                 .len = pick_offset(in),
+	                                 .flags = raw_flags < 240 ? raw_flags % 4 : raw_flags};
 	uint32_t words[8] = {
 	        pick_domid(in), (uint32_t)take(in, 1), pick_ref(in), pick_ref(in), (uint32_t)LIST, 0, 0, 0};
 

@@ -42,7 +42,7 @@ def qemu_command(iso, cpu="EPYC", smp=2, memory=2048, uefi=False, drives=(), ext
     for i, path in enumerate(drives):
         command += ["-drive", f"if=none,id=d{i},file={path},format=raw,cache=writethrough"]
         command += ["-device", f"virtio-blk-pci,drive=d{i},serial=disk{i}"]
-    return [*command, *extra, "-cdrom", iso]
+    return [*command, *extra, "-boot", "d", "-cdrom", iso]
 
 
 class Machine:

@@ -81,6 +81,7 @@ static void test_wrong_lists(void)
 	} wrong[] = {
 	        {2, 1, {0, 1}}, /* no bytes */
 	        {2, 1, {16ull | 4096ull << 32, 1}}, /* offset */
+	        {3, 1, {16ull | 4096ull << 32, 1, 2}}, /* the same, with a page for it */
 	        {2, 1, {8192, 1}}, /* a page is missing */
 	        {3, 1, {4096, 1, 2}}, /* one too many */
 	        {2, 1, {4096, 0x100000}}, /* not RAM */

@@ -253,19 +253,34 @@ static void decode_exit(const struct vmcb *vmcb, struct hvm_exit *out)
 }
 
 /*
- * A virtual interrupt that is never delivered: with its intercept on, the CPU exits just when it
- * could deliver one. Priority 15 and TPR ignored, so that only RFLAGS.IF and the shadow count.
+ * The virtual interrupt of the VMCB, at priority 15 with TPR ignored, so that only RFLAGS.IF and the shadow count.
+ * With its intercept on it is never delivered: the CPU exits just when it could be (the window).
+ *
+ * It also delivers external interrupts, in place of event injection: QEMU's TCG leaves the vector behind as
+ * a pending exception after it has injected an interrupt at VMRUN, and if its own thread is woken in that
+ * moment, delivers it a second time, with interrupts off. Both ways are the same on a real CPU.
  */
-static void set_window(struct vmcb *vmcb, bool want)
+static void set_virtual_interrupt(struct vmcb *vmcb, const struct hvm_vcpu *vcpu)
 {
-	if (want) {
+	bool deliver = vcpu->inject.kind == HVM_EVENT_INTERRUPT;
+	bool window = vcpu->want_window && !deliver;
+
+	vmcb->v_irq = deliver || window ? 1 : 0;
+	vmcb->v_prio = vmcb->v_irq != 0 ? 0x1f : 0;
+	vmcb->v_vector = deliver ? vcpu->inject.vector : 0;
+	if (window) {
 		vmcb->intercept_a |= SVM_A_VINTR;
-		vmcb->v_irq = 1;
-		vmcb->v_prio = 0x1f;
 	} else {
 		vmcb->intercept_a &= ~SVM_A_VINTR;
-		vmcb->v_irq = 0;
-		vmcb->v_prio = 0;
+	}
+}
+
+/* An exit came before the interrupt could be delivered: it is given back. */
+static void take_back_interrupt(const struct vmcb *vmcb, const struct hvm_vcpu *vcpu, struct hvm_exit *out)
+{
+	if (vcpu->inject.kind == HVM_EVENT_INTERRUPT && (vmcb->v_irq & 1) != 0 &&
+	    out->undelivered.kind == HVM_EVENT_NONE) {
+		out->undelivered = vcpu->inject;
 	}
 }
 
@@ -277,7 +292,7 @@ static void svm_run(struct hvm_vcpu *vcpu, struct hvm_exit *out)
 	vmcb->rsp = vcpu->regs.gpr[REG_RSP];
 	vmcb->rip = vcpu->regs.rip;
 	vmcb->rflags = vcpu->regs.rflags;
-	vmcb->event_inject = event_word(&vcpu->inject);
+	vmcb->event_inject = vcpu->inject.kind == HVM_EVENT_INTERRUPT ? 0 : event_word(&vcpu->inject);
 	vmcb->interrupt_shadow = vcpu->shadow ? 1 : 0;
 	vmcb->n_cr3 = vcpu->nested_root.v;
 	vmcb->tsc_offset = vcpu->tsc_offset;
@@ -286,7 +301,7 @@ static void svm_run(struct hvm_vcpu *vcpu, struct hvm_exit *out)
 	vmcb->v_tpr = vcpu->cr8;
 	vmcb->intercept_cr_write = vcpu->want_cr8 ? SVM_CR_WRITE_CR8 : 0;
 	vmcb->clean = 0;
-	set_window(vmcb, vcpu->want_window);
+	set_virtual_interrupt(vmcb, vcpu);
 
 	svm_enter(&vcpu->regs, host_hpa_of(vmcb).v, host_hpa_of(svm_cpus[cpu_self()].host_extra).v);
 
@@ -297,6 +312,7 @@ static void svm_run(struct hvm_vcpu *vcpu, struct hvm_exit *out)
 	vcpu->shadow = (vmcb->interrupt_shadow & 1) != 0;
 	vcpu->cr8 = vmcb->v_tpr & 0xf;
 	decode_exit(vmcb, out);
+	take_back_interrupt(vmcb, vcpu, out);
 }
 
 static struct vmcb_segment *segment_of(struct vmcb *vmcb, unsigned int name)
