@@ -13,6 +13,7 @@ RING0 := -std=c17 $(WARN) $(INC) -O2 -g -ffreestanding -mgeneral-regs-only -mno-
 HOST_INC := -Itests/host/include $(INC)
 HOSTED := -std=gnu17 $(WARN) $(HOST_INC) -O1 -g -fno-strict-aliasing -pthread
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZ := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # ---- what runs in ring 0 ----
 
@@ -73,7 +74,7 @@ $(B)/$(1)/libjanus.a: $(patsubst %,$(B)/$(1)/obj/%.o,$(HOSTED_C) hypervisor/plat
 endef
 $(eval $(call hosted_rules,san,$(CC) $(HOSTED) $(SAN)))
 $(eval $(call hosted_rules,thr,$(CLANG) $(HOSTED) -fsanitize=thread))
-$(eval $(call hosted_rules,fuz,$(CLANG) $(HOSTED) -fsanitize=fuzzer-no-link,address,undefined))
+$(eval $(call hosted_rules,fuz,$(CLANG) $(HOSTED) $(FUZ)))
 $(eval $(call hosted_rules,cov,$(CC) $(HOSTED) --coverage))
 
 $(B)/unit/%: tests/unit/%.c $(B)/san/libjanus.a
@@ -91,6 +92,14 @@ $(B)/tsan/%: tests/loopback/%.c $(B)/thr/libjanus.a $(LOOPBACK_LIB)
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/fuz/libjanus.a
 	@mkdir -p $(@D)
 	$(CLANG) $(HOSTED) -fsanitize=fuzzer,address,undefined -o $@ $< $(B)/fuz/libjanus.a
+
+$(B)/covbin/%: tests/unit/%.c $(B)/cov/libjanus.a
+	@mkdir -p $(@D)
+	$(CC) $(HOSTED) --coverage -o $@ $< $(wildcard tests/unit/$*_support.c) $(B)/cov/libjanus.a -lcunit
+
+$(B)/covbin/%: tests/loopback/%.c $(B)/cov/libjanus.a $(LOOPBACK_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(HOSTED) --coverage -o $@ $< $(LOOPBACK_LIB) $(B)/cov/libjanus.a -lcunit
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
@@ -193,6 +202,12 @@ loopback: $(LOOPBACK_BIN)
 
 tsan: $(LOOPBACK_TSAN)
 	$(call run_all,$(LOOPBACK_TSAN),loopback under the thread sanitizer)
+
+COVER_BIN := $(UNIT_C:tests/unit/%.c=$(B)/covbin/%) $(LOOPBACK_C:tests/loopback/%.c=$(B)/covbin/%)
+cover: $(COVER_BIN)
+	@find $(B)/cov -name '*.gcda' -delete
+	$(call run_all,$(COVER_BIN),coverage)
+	gcovr -r . --object-directory $(B)/cov -f 'enlighten/' -f 'synic/' -f 'vmbus/' -f 'hypervisor/backend/' $(B)/cov/obj
 
 S ?= 60
 define fuzz_all

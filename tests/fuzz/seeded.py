@@ -67,6 +67,12 @@ def passes(binary, path):
     return subprocess.run([binary, path], capture_output=True, timeout=60, check=False, env=environment()).returncode == 0
 
 
+def unwatched(copy):
+    """What the sanitizers' marks are missing from: without them a fuzz target sees only what panics."""
+    symbols = subprocess.run(["nm", copy.path("build/fuz/libjanus.a")], capture_output=True, text=True, check=False).stdout
+    return [mark for mark in ("__asan_report_", "__ubsan_handle_", "__sanitizer_cov_") if mark not in symbols]
+
+
 def try_seed(copy, number, seed, seconds):
     target, _, name, old, new = seed
     folder = os.path.join(ROOT, "build", "seeded", f"{number}-{target}")
@@ -99,6 +105,10 @@ def main():
             print(failure[-2000:])
             return 1
         shutil.copy2(copy.path(f"build/fuzz/{target}"), copy.path(f"build/whole/{target}"))
+    missing = unwatched(copy)
+    if missing:
+        print("build/fuz/libjanus.a is built without " + ", ".join(missing))
+        return 1
     print(f"{'target':20} {'check taken out':32} {'file':30} {'result':10} {'after':>6}")
     lost = 0
     for number, seed in enumerate(seeds):

@@ -160,6 +160,10 @@ static struct hvm_event word_event(uint64_t word)
 	if ((word & SVM_EVENT_VALID) != 0) {
 		event.kind = kinds[word >> 8 & 7];
 		event.vector = (uint8_t)word;
+		if (event.kind == HVM_EVENT_EXCEPTION && event.vector >= 32) {
+			event.kind =
+			        HVM_EVENT_INTERRUPT; /* TCG calls a virtual interrupt that met a fault so */
+		}
 		event.has_error = (word & SVM_EVENT_ERROR) != 0;
 		event.error = (uint32_t)(word >> 32);
 	}
