@@ -107,13 +107,13 @@ $(B)/covbin/%: tests/loopback/%.c $(B)/cov/libjanus.a $(LOOPBACK_LIB)
 # ---- what people make ----
 
 .DEFAULT_GOAL := help
-.PHONY: help deps guests iso run shell test unit loopback tsan fuzz-smoke fuzz system soak lint format cover bench clean own-guests
+.PHONY: help deps guests iso run shell test unit loopback tsan fuzz-smoke fuzz fuzz-check mutants system soak lint format cover bench clean own-guests
 
 help:
 	@echo 'make run        boot two Debian guests, one on each face, and judge what they report (FAULT=disk|net|crash)'
 	@echo 'make shell      the same machine, yours: keys go to COM1, Ctrl-A is the monitor, quit ends it'
 	@echo 'make test       lint, unit, loopback, fuzz smoke and system tests'
-	@echo 'make soak       the long system tests (after make test)'
+	@echo 'make soak       all system tests with the long ones, seeded bugs for the fuzzers, mutants for the tests'
 	@echo 'make bench      emulated instructions of the exit path, on both faces'
 	@echo 'make iso        build/run/janus.iso: BIOS and UEFI'
 	@echo 'make unit loopback tsan fuzz-smoke system lint cover   the parts'
@@ -125,7 +125,7 @@ DEPS := gcc:compiler binutils:linker clang:lint,fuzzing clang-format:lint univer
 	libclang-rt-14-dev:fuzzing libcunit1-dev:unit-tests libxen-dev:ABI-test acpica-tools:ACPI-tables \
 	grub-common:ISO grub-pc-bin:ISO-for-BIOS grub-efi-amd64-bin:ISO-for-UEFI xorriso:ISO mtools:ISO \
 	qemu-system-x86:test-machine ovmf:UEFI-test python3:tools python3-pytest:system-tests \
-	python3-pexpect:system-tests lz4:kernel-unpacking zstd:kernel-unpacking xz-utils:kernel-unpacking \
+	python3-pexpect:system-tests python3-pytest-xdist:system-tests lz4:kernel-unpacking zstd:kernel-unpacking xz-utils:kernel-unpacking \
 	gcovr:coverage apt-utils:packages
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -207,7 +207,7 @@ COVER_BIN := $(UNIT_C:tests/unit/%.c=$(B)/covbin/%) $(LOOPBACK_C:tests/loopback/
 cover: $(COVER_BIN)
 	@find $(B)/cov -name '*.gcda' -delete
 	$(call run_all,$(COVER_BIN),coverage)
-	gcovr -r . --object-directory $(B)/cov -f 'enlighten/' -f 'synic/' -f 'vmbus/' -f 'hypervisor/backend/' $(B)/cov/obj
+	gcovr -r . --fail-under-line 85 --object-directory $(B)/cov -f 'enlighten/' -f 'synic/' -f 'vmbus/' -f 'hypervisor/backend/' $(B)/cov/obj
 
 S ?= 60
 define fuzz_all
@@ -226,11 +226,19 @@ fuzz: $(FUZZ_BIN)
 
 system: guests
 	$(MAKE) -j2 $(B)/janus.elf own-guests
-	$(PYTHON) -m pytest -q -rfE tests/system
+	$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system
 
 soak: guests
 	$(MAKE) -j2 $(B)/janus.elf own-guests
-	$(PYTHON) -m pytest -q -rfE tests/system --soak
+	$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system --soak
+	$(MAKE) fuzz-check mutants
+
+# Does each fuzz target find the bug that was seeded for it? Does a test notice each check that was taken out?
+fuzz-check: deps
+	$(PYTHON) tests/fuzz/seeded.py
+
+mutants: deps
+	$(PYTHON) tests/mutants.py
 
 bench: deps own-guests
 	$(MAKE) -j2 $(B)/janus.elf

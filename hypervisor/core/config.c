@@ -109,6 +109,7 @@ void config_load(void)
 	for (uint32_t i = 0; i < blob->guest_count; i++) {
 		take_guest(blob, i);
 	}
+	sched_keep_boot_cpu((blob->flags & BLOB_KEEP_BOOT_CPU) != 0);
 	if (vm_count_all == 0) {
 		stop("configuration " BLOB_MODULE_NAME, "no guest's record in it is whole");
 	}

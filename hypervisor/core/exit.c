@@ -241,32 +241,11 @@ static void exit_hypercall(struct vcpu *vcpu, const struct hvm_exit *exit)
 	}
 }
 
-/* HLT with interrupts off, and nothing that could end it: this vCPU is done for good. */
-static bool is_done(const struct vcpu *vcpu)
-{
-	return (vcpu->life != LIFE_UP || __atomic_load_n(&vcpu->done, __ATOMIC_SEQ_CST)) &&
-	       (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) &
-	        (REQUEST_INIT | REQUEST_SIPI | REQUEST_NMI | REQUEST_UP)) == 0;
-}
-
-/* With the last vCPU the guest is done. Each sets its own mark first and looks at the others' then, so one sees all. */
+/* Should nothing ever be able to end it, vcpu.c finds that out. */
 static void exit_hlt(struct vcpu *vcpu, const struct hvm_exit *exit)
 {
-	bool all_done = true;
-
-	if (!emulate_step_over(vcpu, exit, INSN_HLT)) {
-		return;
-	}
-	vcpu->halted = true;
-	if ((vcpu->hvm.regs.rflags & RFLAGS_IF) != 0 || vcpu->nmi_pending) {
-		return;
-	}
-	__atomic_store_n(&vcpu->done, true, __ATOMIC_SEQ_CST);
-	for (uint32_t i = 0; i < vcpu->vm->config.vcpu_count; i++) {
-		all_done = all_done && is_done(vcpu->vm->vcpus[i]);
-	}
-	if (all_done) {
-		vm_stop(vcpu->vm, VM_STOP_POWEROFF, "all its vCPUs halted");
+	if (emulate_step_over(vcpu, exit, INSN_HLT)) {
+		vcpu->halted = true;
 	}
 }
 

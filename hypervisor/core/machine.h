@@ -86,7 +86,7 @@ struct vcpu {
 	bool paging_valid;
 	uint8_t sipi_vector;
 	struct hvm_event last_injected; /* for the log */
-	bool done; /* atomic: halted with interrupts off */
+	bool done; /* atomic: down, or halted with interrupts off */
 
 	/* any CPU, atomic */
 	uint32_t requests;
@@ -239,6 +239,8 @@ NORETURN void sched_loop(unsigned int cpu);
 void sched_wake(struct vcpu *vcpu);
 bool sched_others_wait(void);
 void sched_runstate(struct vcpu *vcpu, enum vcpu_runstate state);
+/* With @keep, and more than one CPU, the boot CPU runs no vCPU: control, the monitor and the log have it. Before any guest. */
+void sched_keep_boot_cpu(bool keep);
 /* No vCPU of @vm is on a CPU or queued. */
 bool sched_vm_is_idle(struct vm *vm);
 /* Takes host interrupts, runs due timers and small chores. No lock held. */

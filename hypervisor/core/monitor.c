@@ -134,9 +134,26 @@ static void stats_vcpus(const struct vm *vm)
 		          (unsigned long)v->exits_by_reason[HVM_EXIT_MEMORY],
 		          (unsigned long)v->exits_by_reason[HVM_EXIT_HOST],
 		          (unsigned long)v->exits_by_reason[HVM_EXIT_WINDOW]);
-		log_reply("vcpu %u: life %u place %u halted %u waiting %u rip %lx flags %lx requests %x", i,
-		          v->life, v->place, v->halted, v->waiting, (unsigned long)v->hvm.regs.rip,
-		          (unsigned long)v->hvm.regs.rflags, v->requests);
+	}
+}
+
+/* What one looks at when a guest stands still: where each vCPU is, and what it waits for or is to get. */
+static void run_vcpus(struct vm *vm)
+{
+	static const char *const lives[] = {"waits for SIPI", "down", "up"};
+	static const char *const places[] = {"blocked", "queued", "on"};
+
+	for (uint32_t i = 0; must_run(vm) && i < vm->config.vcpu_count; i++) {
+		const struct vcpu *v = vm->vcpus[i];
+
+		log_reply("vcpu %u: %s, %s cpu %u, halted %u waiting %u rip %lx flags %lx", i, lives[v->life],
+		          places[v->place], v->cpu, v->halted, v->waiting, (unsigned long)v->hvm.regs.rip,
+		          (unsigned long)v->hvm.regs.rflags);
+		log_reply("vcpu %u: requests %x, to inject %u vector %u, last injected %u vector %u, "
+		          "pending in its APIC %d, shadow at %lx",
+		          i, v->requests, v->hvm.inject.kind, v->hvm.inject.vector, v->last_injected.kind,
+		          v->last_injected.vector, vlapic_pending(board_lapic(&vm->board, i)),
+		          (unsigned long)v->shadow_rip);
 	}
 }
 
@@ -193,6 +210,22 @@ static void run_cpus(struct vm *unused)
 	}
 }
 
+static void run_exits(struct vm *unused)
+{
+	(void)unused;
+	for (uint32_t i = 0; i < cpu_count(); i++) {
+		const struct cpu *cpu = &cpus[i];
+
+		for (uint32_t k = 0; k < ARRAY_COUNT(cpu->trace); k++) {
+			const struct exit_trace *row =
+			        &cpu->trace[(cpu->trace_next + k) % ARRAY_COUNT(cpu->trace)];
+
+			log_reply("cpu %u: %lu guest %u vcpu %u rip %lx exit %lx", i, (unsigned long)row->tsc,
+			          row->vm, row->vcpu, (unsigned long)row->rip, (unsigned long)row->code);
+		}
+	}
+}
+
 static void run_help(struct vm *unused);
 
 static const struct command commands[] = {
@@ -203,6 +236,8 @@ static const struct command commands[] = {
         {"reboot", run_reboot, true, "ask a guest to restart"},
         {"destroy", run_destroy, true, "end a guest at once"},
         {"stats", run_stats, true, "what a guest touched: offered, used, refused"},
+        {"vcpus", run_vcpus, true, "where a guest's vCPUs are, what they wait for"},
+        {"exits", run_exits, false, "the last exits on each host CPU"},
         {"memory", run_memory, false, "where memory is"},
         {"cpus", run_cpus, false, "host CPUs"},
         {"log", run_log, false, "the last lines of the log"},

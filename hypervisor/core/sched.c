@@ -14,12 +14,27 @@ static struct {
 	struct list_node queue;
 	uint64_t idle; /* CPUs that halt, one bit each */
 	uint32_t queued;
+	bool boot_cpu_kept; /* it takes none of the queue */
 } sched;
 
 void sched_init(void)
 {
 	spin_init(&sched.lock, RANK_SCHED);
 	list_init(&sched.queue);
+}
+
+void sched_keep_boot_cpu(bool keep)
+{
+	sched.boot_cpu_kept = keep && cpu_count() > 1;
+	if (keep) {
+		log_line(sched.boot_cpu_kept ? "the boot CPU runs no guest"
+		                             : "the boot CPU runs guests all the same: there is no other");
+	}
+}
+
+static bool runs_guests(const struct cpu *cpu)
+{
+	return cpu->index != 0 || !sched.boot_cpu_kept;
 }
 
 bool sched_others_wait(void)
@@ -120,6 +135,9 @@ static struct vcpu *pick(struct cpu *cpu)
 	struct list_node *node;
 	struct vcpu *vcpu = NULL;
 
+	if (!runs_guests(cpu)) {
+		return NULL;
+	}
 	spin_lock(&sched.lock);
 	sched.idle &= ~BIT64(cpu->index);
 	node = list_take_first(&sched.queue);
@@ -222,7 +240,7 @@ static void idle(struct cpu *cpu)
 	host_timer_arm(until < most ? until : most);
 	cpu->armed_tsc = UINT64_MAX;
 	__atomic_store_n(&cpu->idle, true, __ATOMIC_SEQ_CST);
-	if (!sched_others_wait() && !host_disks_pending()) {
+	if (!(runs_guests(cpu) && sched_others_wait()) && !host_disks_pending()) {
 		cpu_idle();
 	}
 	__atomic_store_n(&cpu->idle, false, __ATOMIC_SEQ_CST);

@@ -87,6 +87,7 @@ void vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info)
 	vcpu->hvm.regs.gpr[REG_RBX] = start_info;
 	hvm->state_set(&vcpu->hvm, &state);
 	vcpu->life = LIFE_UP;
+	vcpu->done = false;
 }
 
 static struct hvm_segment segment_of(const struct vcpu_segment *s)

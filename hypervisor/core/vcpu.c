@@ -191,6 +191,7 @@ static void take_lifecycle(struct vcpu *vcpu, uint32_t requests)
 		vcpu->life = LIFE_UP;
 		vcpu->halted = false;
 	}
+	__atomic_store_n(&vcpu->done, vcpu->life != LIFE_UP, __ATOMIC_SEQ_CST);
 	if (vcpu->life == LIFE_UP && vcpu->runstate == VCPU_OFFLINE) {
 		sched_runstate(vcpu, VCPU_RUNNING);
 	}
@@ -248,6 +249,35 @@ static bool sleeps(struct vcpu *vcpu)
 		return false;
 	}
 	return true;
+}
+
+/* Down, or HLT with interrupts off, and nothing is on its way that could end that. */
+static bool is_done(const struct vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->done, __ATOMIC_SEQ_CST) &&
+	       (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) &
+	        (REQUEST_INIT | REQUEST_SIPI | REQUEST_NMI | REQUEST_UP | REQUEST_WAKE)) == 0;
+}
+
+/*
+ * It goes to sleep: with the last vCPU for which nothing is left to wait for, the guest is off. Each sets its own mark
+ * first and looks at the others' then, so one sees all; and looks again after each request that did not wake it.
+ */
+static void note_done(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	bool all_done = true;
+
+	if (vcpu->life == LIFE_UP && (vcpu->waiting || interrupts_open(vcpu))) {
+		return;
+	}
+	__atomic_store_n(&vcpu->done, true, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < vm->config.vcpu_count; i++) {
+		all_done = all_done && is_done(vm->vcpus[i]);
+	}
+	if (all_done) {
+		vm_stop(vm, VM_STOP_POWEROFF, "all its vCPUs halted");
+	}
 }
 
 bool vcpu_has_reason(struct vcpu *vcpu)
@@ -315,7 +345,8 @@ static void arm_timer(struct cpu *cpu, bool shadow)
 
 		until = until < soon ? until : soon;
 	}
-	if (until != cpu->armed_tsc) {
+	/* Past its deadline: it fires at once, or, should its interrupt have been lost, once more. */
+	if (until != cpu->armed_tsc || until <= tsc_read()) {
 		cpu->armed_tsc = until;
 		host_timer_arm(until);
 	}
@@ -459,6 +490,7 @@ static enum verdict judge(struct cpu *cpu, struct vcpu *vcpu)
 		if (has_work(vcpu)) {
 			return VERDICT_LOOK_AGAIN;
 		}
+		note_done(vcpu);
 		return VERDICT_BLOCK;
 	}
 	if (!flush_is_done(vcpu)) {
@@ -537,6 +569,7 @@ bool vcpu_create(struct vm *vm, uint32_t index)
 	vcpu->index = index;
 	vcpu->place = PLACE_BLOCKED;
 	vcpu->life = LIFE_WAIT_SIPI;
+	vcpu->done = true;
 	vcpu->runstate = VCPU_OFFLINE;
 	list_init(&vcpu->run_node);
 	vm_timer_init(&vcpu->wait_timer, vcpu, wait_expired);

@@ -28,6 +28,7 @@ NO_MODULE = 0xFFFFFFFF
 FACES = {"hyperv": 1, "xen": 2, "both": 3}
 KERNEL_PVH_ELF = 1
 DISK_KINDS = {"ram": 1, "disk": 2, "partition": 3}
+KEEP_BOOT_CPU = 1
 DISK_READ_ONLY = 1
 GUEST_AUTOSTART = 1
 
@@ -104,8 +105,8 @@ def pack_guest(guest):
     return with_crc(head + disks + nics + text(guest["cmdline"], CMDLINE_BYTES), GUEST_CRC)
 
 
-def pack_blob(switches, modules, guests):
-    """The whole blob. @switches: names; @modules: (name, bytes, sum); @guests: checked dicts."""
+def pack_blob(switches, modules, guests, flags=0):
+    """The whole blob. @switches: names; @modules: (name, bytes, sum); @guests: checked dicts; @flags: KEEP_*."""
     tables = b"".join(SWITCH.pack(text(name, NAME_BYTES)) for name in switches)
     tables += b"".join(MODULE.pack(text(n, NAME_BYTES), size, s) for n, size, s in modules)
     header_bytes = HEADER.size + len(tables) + len(guests) * GUEST_ROW.size
@@ -114,5 +115,5 @@ def pack_blob(switches, modules, guests):
         tables += GUEST_ROW.pack(text(guest["name"], NAME_BYTES), offset, GUEST_BYTES)
     total = header_bytes + len(guests) * GUEST_BYTES
     counts = (len(guests), len(switches), len(modules))
-    header = HEADER.pack(MAGIC, VERSION, header_bytes, total, *counts, 0, 0)
+    header = HEADER.pack(MAGIC, VERSION, header_bytes, total, *counts, 0, flags)
     return with_crc(header + tables, HEADER_CRC) + b"".join(pack_guest(g) for g in guests)

@@ -27,7 +27,8 @@ MEMORY_MIN = 16 * MIB
 JANUS_BYTES = 64 * MIB  # what Janus itself, its tables and page tables may take
 UNITS = {"": 1, "K": 1 << 10, "M": MIB, "G": 1 << 30}
 TOP_KEYS = ("machine", "switch", "guest")
-MACHINE_KEYS = ("memory",)
+MACHINE_KEYS = ("memory", "boot_cpu")
+BOOT_CPU = {"guests": 0, "control": blobfmt.KEEP_BOOT_CPU}
 SWITCH_KEYS = ("name",)
 GUEST_KEYS = ("name", "face", "vcpus", "memory", "kernel", "initrd", "cmdline", "disks", "nics", "autostart")
 DISK_KEYS = ("source", "mode")
@@ -78,6 +79,7 @@ class Checker:
         self.files = files
         self.cache = cache
         self.machine_memory = machine_memory
+        self.flags = 0
         self.switches = []
         self.guests = []
         self.modules = []  # paths, in the order of their index
@@ -186,6 +188,12 @@ class Checker:
             size = self.size(("machine",), table, "memory", 'the machine\'s memory, such as "2G"')
             if self.machine_memory is None:
                 self.machine_memory = size
+        use = self.value(("machine",), table, "boot_cpu", str, default="guests")
+        if use in BOOT_CPU:
+            self.flags |= BOOT_CPU[use]
+        elif use is not None:
+            valid = ", ".join(show(word) for word in BOOT_CPU)
+            self.wrong(("machine",), "boot_cpu", f"{show(use)} is no use of it: give one of {valid}")
 
     def check_switches(self, raw):
         found = self.tables(raw, "switch") or []
@@ -454,9 +462,10 @@ def module_sums(paths, cache):
         found[key] = known[key]
         sums.append(known[key])
     os.makedirs(cache, exist_ok=True)
-    with open(store + ".new", "w", encoding="utf-8") as file:
+    fresh = f"{store}.{os.getpid()}"  # several may pack at once
+    with open(fresh, "w", encoding="utf-8") as file:
         json.dump({**known, **found}, file)
-    os.replace(store + ".new", store)
+    os.replace(fresh, store)
     return sums
 
 
@@ -474,7 +483,7 @@ def write_all(checker, out):
     names = module_names(checker.modules)
     sums = module_sums(checker.modules, checker.cache)
     sizes = [os.path.getsize(path) for path in checker.modules]
-    blob = blobfmt.pack_blob(checker.switches, list(zip(names, sizes, sums)), checker.guests)
+    blob = blobfmt.pack_blob(checker.switches, list(zip(names, sizes, sums)), checker.guests, checker.flags)
     os.makedirs(out, exist_ok=True)
     write_if_changed(os.path.join(out, "janus.blob"), blob)
     lines = "".join(f"{name}\t{path}\n" for name, path in zip(names, checker.modules))

@@ -90,17 +90,17 @@ def toml_value(value):
     return json.dumps(value)
 
 
-def toml_of(guests):
-    parts = ['[[switch]]\nname = "lan"\n']
+def toml_of(guests, boot_cpu):
+    parts = [f'[machine]\nboot_cpu = "{boot_cpu}"\n', '[[switch]]\nname = "lan"\n']
     parts += ["[[guest]]\n" + "".join(f"{k} = {toml_value(v)}\n" for k, v in g.items()) for g in guests]
     return "\n".join(parts)
 
 
-def run_pack(folder, guests, memory):
+def run_pack(folder, guests, memory, boot_cpu="guests"):
     """Packs @guests into @folder. A mistake in a test's own configuration fails that test."""
     toml = os.path.join(folder, "janus.toml")
     with open(toml, "w", encoding="utf-8") as file:
-        file.write(toml_of(guests))
+        file.write(toml_of(guests, boot_cpu))
     command = [sys.executable, os.path.join(TOOLS, "pack.py"), toml, "--out", folder, "--files", GUESTS]
     command += ["--cache", os.path.join(BUILD, "kernels"), "--machine-memory", f"{memory}M"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -116,16 +116,18 @@ def boot(request, tmp_path):
     """
     machines = request.node.machines = []
 
-    def start(guests, memory=2048, alter=None, omit=(), packed_for=None, **options):
+    def start(guests, memory=2048, alter=None, omit=(), packed_for=None, threads="single", **options):
         folder = str(tmp_path / f"machine{len(machines)}")
         os.makedirs(folder)
-        run_pack(folder, guests, packed_for or memory)
+        if threads == "multi":  # two CPUs for guests, and the first for control
+            options.setdefault("smp", 3)
+        run_pack(folder, guests, packed_for or memory, "control" if threads == "multi" else "guests")
         if alter is not None:
             alter(folder)
         iso = os.path.join(folder, "janus.iso")
         mkiso.make_iso(request.config.getoption("--elf"), folder, iso, omit)
         log = os.path.join(BUILD, "system", request.node.name.replace("/", "_") + ".log")
-        machine = janus_machine.Machine(iso, memory=memory, log=log, **options)
+        machine = janus_machine.Machine(iso, memory=memory, log=log, threads=threads, **options)
         machines.append(machine)
         return machine.start()
 
@@ -146,21 +148,3 @@ def check_passed(machine, name, seconds=180):
     assert report["result"] == "pass", report
     assert machine.wait_end(name, 60)[0] == "powered off"
     return report
-
-
-# A guest under nested TCG has stopped now and then on a loaded machine (specs/caveats.md tells how often, and what was found
-# of it). So a test with a guest gets one more try, and says so; a fault of ours that is there every time fails twice.
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item, nextitem):
-    from _pytest.runner import runtestprotocol
-
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    if any(report.failed for report in reports):
-        print(f"\nRETRIED once: {item.nodeid}: {next(r for r in reports if r.failed).longreprtext[-600:]}")
-        item._initrequest()  # fixtures anew
-        reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True

@@ -29,5 +29,4 @@ def own_guest(name, face, program, vcpus=1, memory="32M", **options):
 def counting_command(iso, smp=1, memory=512, shift=0):
     """QEMU that boots @iso and counts instructions, each worth 2^@shift ns."""
     command = janus_machine.qemu_command(iso, smp=smp, memory=memory)
-    command[command.index("tcg,thread=multi")] = "tcg,thread=single"
     return [*command, "-icount", f"shift={shift},sleep=off"]

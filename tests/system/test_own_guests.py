@@ -7,7 +7,7 @@ import os
 import re
 
 import pytest
-from conftest import BUILD, ROOT, janus_machine, mkiso, run_pack
+from conftest import BUILD, ROOT, guest, janus_machine, mkiso, run_pack
 from own_guest import counting_command, own_guest
 
 FACES = ("hyperv", "xen")
@@ -54,7 +54,8 @@ def test_the_slice_is_what_these_tests_think():
 ], ids=["hyperv-64", "xen-64", "hyperv-xapic", "xen-xapic"])
 def test_all_cpus(boot, face, vcpus, options):
     """Each of them starts, takes every IPI once, and sees a TSC that does not go back."""
-    report = check_own(boot([own_guest("many", face, "smp", vcpus=vcpus, **options)], memory=1024), "many", 240)
+    report = check_own(boot([own_guest("many", face, "smp", vcpus=vcpus, **options)], memory=1024, threads="multi"),
+                       "many", 240)
     assert report["face"] == face
     assert report["apic"] == options.get("apic", "x2apic")
     assert report["alive"] == f"{vcpus} of {vcpus}"
@@ -85,7 +86,8 @@ def test_interrupts_around_shadows(boot_counting, face):
 
 @pytest.mark.parametrize("face", FACES)
 def test_interrupts_around_shadows_in_real_time(boot, face):
-    machine = boot([own_guest("anvil", face, "hammer", rounds=300, halts=2000, range=200000, step=401)], memory=1024)
+    machine = boot([own_guest("anvil", face, "hammer", rounds=300, halts=2000, range=200000, step=401)], memory=1024,
+                   threads="multi")
     check_hammered(check_own(machine, "anvil", 240), 300, 2000)
 
 
@@ -115,7 +117,7 @@ def test_wakeups_beside_two_spinning_cpus(boot):
     machine = boot([
         own_guest("busy1", "xen", "spin"), own_guest("busy2", "hyperv", "spin"),
         own_guest("sleeper", "xen", "ticks", count=1000, period_us=200, spread_us=4000, limit_us=1_000_000),
-    ], memory=1024)
+    ], memory=1024, threads="multi")
     report = check_own(machine, "sleeper", 120)
     assert report["wakeups"] == "1000"
     assert int(report["median_late_ns"]) <= SLICE_NS + 2_000_000
@@ -127,17 +129,53 @@ def test_wakeups_of_an_idle_machine(boot_counting):
     assert report["too_late"] == "0"
 
 
+STRETCH_MAX = 100_000  # instructions; the design's bound
+STRETCH = r"cpu 0: longest stretch without interrupts (\d+) ticks after exit ([0-9a-f]+)"
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_longest_stretch_without_interrupts(boot_counting, face, record_property):
+    """A tick is an instruction here. Debian boots and uses its disk; the longest stretch is Janus' own work for an exit."""
+    machine = boot_counting([guest("worker", face, disk="rw", vcpus=1)], memory=1024)
+    assert machine.wait_report("worker", 400)["result"] == "pass"
+    machine.monitor("cpus")
+    ticks, code = machine.expect("monitor", STRETCH, 60).groups()
+    record_property("longest_stretch_instructions", ticks)
+    print(f"{face}: {ticks} instructions at most between two points where an interrupt is taken (exit {code})")
+    assert 1000 < int(ticks) <= STRETCH_MAX
+
+
+def test_monitor_shows_where_vcpus_are(boot):
+    machine = boot([own_guest("busy", "xen", "spin"), own_guest("idle", "hyperv", "ticks", count=100_000)], memory=1024)
+    machine.expect("janus", "guest idle: started", 60)
+    machine.monitor("vcpus busy")
+    assert int(machine.expect("monitor", r"vcpu 0: up, (?:on|queued) cpu \d, .* rip ([0-9a-f]+)", 30)[1], 16) >= 0x100000
+    machine.monitor("exits")
+    machine.expect("monitor", r"cpu 0: \d+ guest \d vcpu 0 rip [0-9a-f]+ exit [0-9a-f]+", 30)
+    machine.monitor("destroy idle")
+    assert machine.wait_end("idle", 60)[0] == "destroyed"
+    machine.monitor("vcpus idle")
+    machine.expect("monitor", "idle does not run: start idle", 30)
+
+
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("vcpus", [1, 4])
 def test_halting_for_good_is_power_off(boot, face, vcpus):
-    machine = boot([own_guest("still", face, "halt", vcpus=vcpus)], memory=1024)
+    machine = boot([own_guest("still", face, "halt", vcpus=vcpus)], memory=1024, threads="multi")
     machine.expect("still", f"JANUS: halting={vcpus}", 60)
     assert machine.wait_end("still", 30)[0] == "powered off"
 
 
+def test_halting_for_good_on_one_cpu(boot_counting):
+    """Here the second SIPI finds each CPU halted already: it must not count as something that is still to come."""
+    machine = boot_counting([own_guest("still", "xen", "halt", vcpus=4)])
+    assert machine.wait_end("still", 60)[0] == "powered off"
+
+
 @pytest.mark.parametrize("face", FACES)
 def test_triple_fault_ends_its_guest_only(boot, face):
-    machine = boot([own_guest("bad", face, "triple"), own_guest("good", face, "storm", seconds=5)], memory=1024)
+    machine = boot([own_guest("bad", face, "triple"), own_guest("good", face, "storm", seconds=5)], memory=1024,
+                   threads="multi")
     word, why = machine.wait_end("bad", 60)
     assert word == "killed" and "triple fault" in why
     assert not machine.find("bad", "still here")

@@ -186,6 +186,8 @@ WHOLE = [
     (toml_of(GUEST, head='[machine]\nmemory = "128M"\n[[switch]]\nname = "lan"\n'),
      "janus.toml: memory: 64M for all guests is more than there is: of 128M, modules take 1M and Janus "
      "64M: give at most 63M"),
+    (toml_of(GUEST, head='[machine]\nboot_cpu = "idle"\n[[switch]]\nname = "lan"\n'),
+     'janus.toml: machine: boot_cpu: "idle" is no use of it: give one of "guests", "control"'),
     (toml_of(GUEST, head='[[switch]]\nname = "lan"\n[[switch]]\nname = "lan"\n'),
      'janus.toml: switch "lan": name: "lan" is used twice: give each its own name'),
     (toml_of(*[{**GUEST, "name": f'"g{i}"', "disks": "[]", "nics": "[]"} for i in range(17)]),
@@ -345,6 +347,7 @@ static void show_guest(const struct blob_header *h, uint32_t i)
 
 static void show_blob(const struct blob_header *h)
 {
+	printf("boot CPU %s\n", (h->flags & BLOB_KEEP_BOOT_CPU) != 0 ? "kept" : "for guests");
 	for (uint32_t i = 0; i < h->switch_count; i++) {
 		printf("switch %s\n", blob_switches(h)[i].name);
 	}
@@ -413,6 +416,7 @@ def test_round_trip(packer, packed, reader):
     elf, initrd, disk = make_elf(), b"070701" * 100, b"x" * 5000
     assert reader("b", packed) == [
         "header: right",
+        "boot CPU for guests",
         "switch lan",
         f"module 0-kernel.elf {len(elf)} {blobfmt.blob_sum(elf):x}",
         f"module 1-initrd {len(initrd)} {blobfmt.blob_sum(initrd):x}",
@@ -427,6 +431,13 @@ def test_round_trip(packer, packed, reader):
         "disk 2 0 4294967295 nvme0",
         "nic 0 02 02",
     ]
+
+
+def test_boot_cpu(packer, reader):
+    for word, said in (("control", "kept"), ("guests", "for guests")):
+        head = f'[machine]\nboot_cpu = "{word}"\n[[switch]]\nname = "lan"\n'
+        assert packer(toml_of(GUEST, head=head)) == (0, [])
+        assert reader("b", packer.path / "out" / "janus.blob")[1] == f"boot CPU {said}"
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 4095, 100003])

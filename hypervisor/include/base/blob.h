@@ -54,6 +54,7 @@ enum blob_disk_kind {
 	BLOB_DISK_PARTITION = 3, /* a GPT partition, by name */
 };
 
+#define BLOB_KEEP_BOOT_CPU 1u /* blob_header.flags: it runs no guest, if there are others */
 #define BLOB_DISK_READ_ONLY 1u /* blob_disk.flags */
 #define BLOB_GUEST_AUTOSTART 1u /* blob_guest.flags */
 
@@ -66,7 +67,7 @@ struct blob_header {
 	uint32_t switch_count;
 	uint32_t module_count;
 	uint32_t crc32; /* of header_bytes bytes, this field being zero */
-	uint32_t reserved;
+	uint32_t flags; /* BLOB_KEEP_* */
 } __attribute__((packed));
 
 struct blob_switch {
