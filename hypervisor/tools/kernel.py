@@ -152,7 +152,8 @@ def kernel_unpack(path, cache):
     elf = unpack_payload(bzimage_payload(raw))
     end = elf_check(elf)[1]
     os.makedirs(cache, exist_ok=True)
-    with open(target + ".new", "wb") as file:
+    fresh = f"{target}.{os.getpid()}"  # several may unpack it at once
+    with open(fresh, "wb") as file:
         file.write(elf)
-    os.replace(target + ".new", target)
+    os.replace(fresh, target)
     return target, end

@@ -18,6 +18,7 @@ TOOLS = os.path.join(ROOT, "hypervisor/tools")
 sys.path.insert(0, TOOLS)
 blobfmt = importlib.import_module("blobfmt")
 kernel = importlib.import_module("kernel")
+pack = importlib.import_module("pack")
 
 MIB = 1 << 20
 GUEST = {
@@ -294,6 +295,26 @@ def test_bzimage_is_unpacked(packer, name):
     with open(path, "rb") as file:
         assert file.read() == make_elf()
     assert packer(toml_of(GUEST)) == (0, [])  # and again, from the cache
+
+
+def test_another_packs_at_the_same_time(packer, tmp_path, monkeypatch):
+    """Each time this one is about to put a file into the cache, another does all of the same work."""
+    cache = str(tmp_path / "shared")
+    path = str(packer.path / "kernel.elf")
+    (packer.path / "kernel.elf").write_bytes(make_bzimage(PACKERS["gzip"](make_elf())))
+    words = (f"import sys; sys.path.insert(0, {TOOLS!r}); import kernel, pack; "
+             f"kernel.kernel_unpack({path!r}, {cache!r}); pack.module_sums([{path!r}], {cache!r})")
+    others = []
+
+    def replace(source, target, put=os.replace):
+        others.append(subprocess.run([sys.executable, "-c", words], check=True))
+        put(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    elf, _ = kernel.kernel_unpack(path, cache)
+    assert pack.module_sums([path], cache) == [blobfmt.blob_sum((packer.path / "kernel.elf").read_bytes())]
+    assert len(others) == 2
+    assert sorted(os.listdir(cache)) == sorted([os.path.basename(elf), "sums.json"])
 
 
 def test_bzimage_of_unknown_payload(packer):
