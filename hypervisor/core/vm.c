@@ -118,7 +118,12 @@ void vm_kill(struct vm *vm, const char *reason)
 
 void vm_destroy(struct vm *vm)
 {
+	uint32_t rebooting = 1 + VM_STOP_REBOOT;
+
 	stop_all(vm, VM_DESTROYED, "from the monitor");
+	/* One that has just asked for a reboot does not come back. */
+	(void)__atomic_compare_exchange_n(&vm->stopping, &rebooting, VM_DESTROYED, false, __ATOMIC_SEQ_CST,
+	                                  __ATOMIC_SEQ_CST);
 }
 
 /* ---- its log and counts ---- */
