@@ -1,10 +1,13 @@
 """Stock Debian kernels on each face: CPUs, disk, network, clock, shutdown."""
 
 import hashlib
+import os
+import sys
 
 import gpt
+import pexpect
 import pytest
-from conftest import check_passed, guest, networked, release_of, verdict
+from conftest import HERE, check_passed, guest, networked, release_of, verdict
 
 FACES = ("hyperv", "xen")
 PART_START = 2048  # sectors
@@ -80,6 +83,24 @@ def test_shutdown_from_the_monitor(boot, face):
     machine.monitor("shutdown idle")
     machine.expect("idle", "JANUS: orderly=poweroff", 60)
     assert machine.wait_end("idle", 60)[0] == "powered off"
+
+
+def test_shell():
+    """`make shell`, as a person at a terminal has it."""
+    shell = pexpect.spawn(sys.executable, [os.path.join(HERE, "run.py"), "--shell"], encoding="utf-8", timeout=120,
+                          dimensions=(50, 200))
+    try:
+        shell.expect("guest xen: started")
+        shell.send("\x01")
+        shell.expect("help lists the commands")
+        shell.send("guests\r")
+        shell.expect(r"hv +running")
+        shell.send("quit\r")
+        shell.expect("Janus ends")
+        shell.expect(pexpect.EOF)
+    finally:
+        shell.close(force=True)
+    assert shell.exitstatus == 0
 
 
 # The long ones
