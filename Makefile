@@ -113,11 +113,11 @@ help:
 	@echo 'make run        boot two Debian guests, one on each face, and judge what they report (FAULT=disk|net|crash)'
 	@echo 'make shell      the same machine, yours: keys go to COM1, Ctrl-A is the monitor, quit ends it'
 	@echo 'make test       lint, unit, loopback, fuzz smoke and system tests'
-	@echo 'make soak       all system tests with the long ones (half an hour)'
+	@echo 'make soak       all system tests with the long ones'
 	@echo 'make bench      emulated instructions of the exit path, on both faces'
 	@echo 'make iso        build/run/janus.iso: BIOS and UEFI'
 	@echo 'make unit loopback tsan fuzz-smoke system lint cover   the parts'
-	@echo 'make fuzz S=60  every fuzz target for S seconds; make fuzz-check: does each find its seeded bugs (half an hour)'
+	@echo 'make fuzz S=60  every fuzz target for S seconds; make fuzz-check: does each find its seeded bugs'
 	@echo 'make mutants    does a test notice each check that is taken out'
 	@echo 'make deps       install what is missing (done by run and test); make clean removes build/'
 

@@ -311,6 +311,8 @@ void monitor_poll(void);
 /* ---- stats.c ---- */
 const char *stats_table_text(uint32_t table);
 const char *stats_row_name(uint32_t table, uint32_t row);
+/* Gives @say a line for each of the last exits on host CPU @index, the oldest first. Any CPU; also in a panic. */
+void stats_exits(uint32_t index, void (*say)(const char *format, ...));
 uint32_t stats_row_number(uint32_t table, uint32_t row);
 
 #endif /* CORE_MACHINE_H */

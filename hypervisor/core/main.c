@@ -32,18 +32,7 @@ static void panic_traces(void)
 {
 	log_flush_all();
 	for (unsigned int i = 0; i < cpu_count(); i++) {
-		struct cpu *cpu = &cpus[i];
-
-		for (uint32_t k = 0; k < ARRAY_COUNT(cpu->trace); k++) {
-			const struct exit_trace *t =
-			        &cpu->trace[(cpu->trace_next + k) % ARRAY_COUNT(cpu->trace)];
-
-			if (t->tsc != 0) {
-				log_line("cpu %u exit %lx guest %u vcpu %u rip %lx tsc %lu", i,
-				         (unsigned long)t->code, t->vm, t->vcpu, (unsigned long)t->rip,
-				         (unsigned long)t->tsc);
-			}
-		}
+		stats_exits(i, log_line);
 		log_flush_all();
 	}
 }

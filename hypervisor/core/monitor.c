@@ -143,7 +143,10 @@ static void run_vcpus(struct vm *vm)
 	static const char *const lives[] = {"waits for SIPI", "down", "up"};
 	static const char *const places[] = {"blocked", "queued", "on"};
 
-	for (uint32_t i = 0; must_run(vm) && i < vm->config.vcpu_count; i++) {
+	if (!must_run(vm)) {
+		return;
+	}
+	for (uint32_t i = 0; i < vm->config.vcpu_count; i++) {
 		const struct vcpu *v = vm->vcpus[i];
 
 		log_reply("vcpu %u: %s, %s cpu %u, halted %u waiting %u rip %lx flags %lx", i, lives[v->life],
@@ -214,15 +217,7 @@ static void run_exits(struct vm *unused)
 {
 	(void)unused;
 	for (uint32_t i = 0; i < cpu_count(); i++) {
-		const struct cpu *cpu = &cpus[i];
-
-		for (uint32_t k = 0; k < ARRAY_COUNT(cpu->trace); k++) {
-			const struct exit_trace *row =
-			        &cpu->trace[(cpu->trace_next + k) % ARRAY_COUNT(cpu->trace)];
-
-			log_reply("cpu %u: %lu guest %u vcpu %u rip %lx exit %lx", i, (unsigned long)row->tsc,
-			          row->vm, row->vcpu, (unsigned long)row->rip, (unsigned long)row->code);
-		}
+		stats_exits(i, log_reply);
 	}
 }
 

@@ -109,15 +109,7 @@ static inline void fuzz_work(struct guest *guest, uint32_t steps)
 static inline void fuzz_send(struct guest *guest, struct guest_channel *channel, const void *head,
                              uint32_t head_bytes, const void *payload, uint32_t len, uint32_t steps)
 {
-	static const uint8_t zeros[8];
-	uint64_t trailer = (uint64_t)channel->write << 32;
-
-	guest_ring_put(guest, channel, head, head_bytes);
-	guest_ring_put(guest, channel, payload, len);
-	guest_ring_put(guest, channel, zeros, (8 - (head_bytes + len) % 8) % 8);
-	guest_ring_put(guest, channel, &trailer, 8);
-	guest_ring(guest, channel->out_at)->write_index = channel->write;
-	guest_signal(guest, channel);
+	guest_put_packet(guest, channel, head, head_bytes, payload, len);
 	fuzz_work(guest, steps);
 }
 

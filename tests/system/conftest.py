@@ -55,6 +55,13 @@ def pytest_runtest_makereport(item, call):
             report.sections.append(("consoles", machine.tail()))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests measured (record_property): also of those that passed."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid}: {name} {value}")
+
+
 def guest(name, face, version="6.1", vcpus=2, memory="256M", disks=None, nics=(),
           autostart=True, **words):
     """One guest's table. @words are options of guest_init.sh: disk="rw" is janus.disk=rw.

@@ -347,8 +347,8 @@ static inline void guest_ring_put(struct guest *guest, struct guest_channel *cha
 	}
 }
 
-/* A packet, head first (with its ranges), padded. Signals, and lets the host work. */
-static inline void guest_send(struct guest *guest, struct guest_channel *channel, const void *head,
+/* A packet, head first (with its ranges), padded. Signals. */
+static inline void guest_put_packet(struct guest *guest, struct guest_channel *channel, const void *head,
                               uint32_t head_bytes, const void *payload, uint32_t len)
 {
 	static const uint8_t zeros[8];
@@ -360,6 +360,13 @@ static inline void guest_send(struct guest *guest, struct guest_channel *channel
 	guest_ring_put(guest, channel, &trailer, 8);
 	guest_ring(guest, channel->out_at)->write_index = channel->write;
 	guest_signal(guest, channel);
+}
+
+/* And lets the host work. */
+static inline void guest_send(struct guest *guest, struct guest_channel *channel, const void *head,
+                              uint32_t head_bytes, const void *payload, uint32_t len)
+{
+	guest_put_packet(guest, channel, head, head_bytes, payload, len);
 	(void)host_run(guest->vm);
 }
 
