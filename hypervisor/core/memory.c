@@ -252,10 +252,13 @@ struct vm_page *vm_page_at(struct vm *vm, gpa_t at)
 
 enum vm_status vm_ram_take(struct vm *vm, gpa_t at)
 {
-	if (p2m_take(&vm->p2m, at) != P2M_OK) {
+	struct vm_page *taken;
+
+	if (p2m_take(&vm->p2m, at, &taken) != P2M_OK) {
 		return VM_EFAULT;
 	}
 	flush_all(vm);
+	frames_retire(taken);
 	return VM_OK;
 }
 

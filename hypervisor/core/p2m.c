@@ -39,6 +39,17 @@ static void entry_store(uint64_t *entry, uint64_t value)
 	__atomic_store_n(entry, value, __ATOMIC_RELEASE);
 }
 
+/* A leaf where there may be one: CPUs may hold what it said. What was absent is never cached, and needs nothing. */
+static void leaf_replace(struct p2m *p2m, uint64_t *slot, uint64_t value)
+{
+	bool was_there = *slot != 0;
+
+	entry_store(slot, value);
+	if (was_there) {
+		tlb_space_changed(&p2m->space);
+	}
+}
+
 bool p2m_create(struct p2m *p2m, uint16_t owner)
 {
 	struct vm_page *root = frames_alloc(0, FRAME_HOST, owner);
@@ -50,6 +61,7 @@ bool p2m_create(struct p2m *p2m, uint16_t owner)
 	spin_init(&p2m->lock, RANK_MEMORY);
 	p2m->owner = owner;
 	p2m->root = frames_hpa(root);
+	tlb_space_init(&p2m->space);
 	return true;
 }
 
@@ -78,7 +90,13 @@ struct p2m_view p2m_find(const struct p2m *p2m, gpa_t at)
 	return view;
 }
 
-/* Makes 512 small entries of a large one, with the same meaning. False without memory. */
+/*
+ * Makes 512 small entries of a large one, with the same meaning. False without memory.
+ *
+ * No change for tlb.h: a CPU that still holds the large translation reads and writes the same bytes with the same rights
+ * by it. When one of the small entries changes later, that change's flush drops the large one too, as no flush here
+ * is for a single page.
+ */
 static bool split_large(struct p2m *p2m, uint64_t *slot, uint64_t entry)
 {
 	struct vm_page *table = frames_alloc(0, FRAME_HOST, p2m->owner);
@@ -230,12 +248,13 @@ enum p2m_result p2m_give(struct p2m *p2m, gpa_t at)
 	return result;
 }
 
-enum p2m_result p2m_take(struct p2m *p2m, gpa_t at)
+enum p2m_result p2m_take(struct p2m *p2m, gpa_t at, struct vm_page **taken)
 {
 	struct p2m_overlay *over;
 	struct vm_page *page = NULL;
 	uint64_t *slot;
 
+	*taken = NULL;
 	if (p2m_find(p2m, at).page == NULL) {
 		return P2M_NOTHING; /* do not build tables for what is not there */
 	}
@@ -247,14 +266,14 @@ enum p2m_result p2m_take(struct p2m *p2m, gpa_t at)
 		over->below = NULL;
 	} else if (slot != NULL) {
 		page = leaf_page(*slot);
-		entry_store(slot, 0);
+		leaf_replace(p2m, slot, 0);
 	}
 	if (page != NULL) {
 		p2m->ram_pages--;
 	}
 	spin_unlock(&p2m->lock);
 	if (page != NULL) {
-		frames_retire(page);
+		*taken = page;
 		return P2M_OK;
 	}
 	return slot == NULL ? P2M_FULL : P2M_NOTHING;
@@ -272,9 +291,9 @@ static bool hide_locked(struct p2m *p2m, struct vm_page *page)
 	over = overlay_at(p2m, page->shown_at >> PAGE_SHIFT);
 	slot = entry_for(p2m, gpa(page->shown_at), 0);
 	CHECK(over != NULL && over->page == page && slot != NULL);
-	entry_store(slot, over->below == NULL
-	                          ? 0
-	                          : hvm->page_entry(frames_hpa(over->below), HVM_PAGE_4K, RAM_ACCESS));
+	leaf_replace(p2m, slot,
+	             over->below == NULL ? 0
+	                                 : hvm->page_entry(frames_hpa(over->below), HVM_PAGE_4K, RAM_ACCESS));
 	over->page = NULL;
 	over->below = NULL;
 	page->shown_at = FRAME_SHOWN_NOWHERE;
@@ -303,7 +322,7 @@ static enum p2m_result show_locked(struct p2m *p2m, struct vm_page *page, gpa_t 
 	page->shown_at = at.v & ~(uint64_t)PAGE_MASK;
 	page->access = (uint8_t)access;
 	if (slot != NULL) {
-		entry_store(slot, hvm->page_entry(frames_hpa(page), HVM_PAGE_4K, access));
+		leaf_replace(p2m, slot, hvm->page_entry(frames_hpa(page), HVM_PAGE_4K, access));
 	}
 	return P2M_OK;
 }

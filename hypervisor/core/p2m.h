@@ -3,14 +3,15 @@
  *
  * The table is the nested page table that the CPU walks, so there is one truth. Readers take no lock: entries
  * change atomically, tables are freed only with the guest, and frames only when no CPU can still
- * reach them (frames.h). Changes are made under the lock and followed by a flush of all the guest's vCPUs,
- * which is the caller's (memory.c) task.
+ * reach them (frames.h). Changes are made under the lock, told to tlb.h, and followed by a flush of all the guest's
+ * vCPUs, which is the caller's (memory.c) task.
  */
 #ifndef CORE_P2M_H
 #define CORE_P2M_H
 
 #include "base/addr.h"
 #include "base/lock.h"
+#include "hypervisor/core/tlb.h"
 #include "vm/page.h"
 
 #define P2M_OVERLAY_MAX 512u
@@ -26,6 +27,7 @@ struct p2m {
 	struct spinlock lock; /* RANK_MEMORY */
 	uint16_t owner;
 	hpa_t root;
+	struct tlb_space space; /* what of it CPUs may still hold */
 	uint64_t ram_pages;
 	uint64_t ram_max_pages;
 	uint64_t max_gfn;
@@ -56,8 +58,8 @@ enum p2m_result {
 	P2M_FULL, /* no memory for tables, or no overlay slot */
 };
 MUST_CHECK enum p2m_result p2m_give(struct p2m *p2m, gpa_t at);
-/* Takes RAM away; the frame is retired. */
-MUST_CHECK enum p2m_result p2m_take(struct p2m *p2m, gpa_t at);
+/* Takes RAM away. *@taken is to be retired, after the flush is requested: else a CPU may pass between the two. */
+MUST_CHECK enum p2m_result p2m_take(struct p2m *p2m, gpa_t at, struct vm_page **taken);
 MUST_CHECK enum p2m_result p2m_show(struct p2m *p2m, struct vm_page *page, gpa_t at, uint32_t access);
 /* False if it showed nowhere. */
 bool p2m_hide(struct p2m *p2m, struct vm_page *page);
