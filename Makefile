@@ -20,10 +20,10 @@ FUZ := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefin
 FACES := $(wildcard enlighten/*.c enlighten/*/*.c synic/*.c vmbus/*.c)
 BACKENDS := $(wildcard hypervisor/backend/*.c)
 PLATFORM := $(wildcard hypervisor/platform/*.c)
-PURE := $(wildcard hypervisor/arch/x86/insn*.c) $(addprefix hypervisor/arch/x86/,walk.c cpuid_policy.c msr_policy.c) \
+PURE := $(wildcard hypervisor/arch/x86/insn*.c) $(addprefix hypervisor/arch/x86/,walk.c cpuid_policy.c msr_policy.c isolation.c svm/judge.c vmx/judge.c) \
 	$(addprefix hypervisor/core/,format.c tlb.c elf.c)
-METAL := $(filter-out $(PURE),$(wildcard hypervisor/core/*.c hypervisor/arch/x86/*.c)) \
-	$(wildcard hypervisor/arch/x86/*/*.c hypervisor/drivers/*.c)
+METAL := $(filter-out $(PURE),$(wildcard hypervisor/core/*.c hypervisor/arch/x86/*.c hypervisor/arch/x86/*/*.c)) \
+	$(wildcard hypervisor/drivers/*.c)
 METAL_S := $(wildcard hypervisor/arch/x86/*/*.S)
 AML := dsdt rtc vmbus
 
