@@ -276,6 +276,20 @@ static void exit_cr8(struct vcpu *vcpu, const struct hvm_exit *exit)
 	vlapic_set_cr8(board_lapic(&vcpu->vm->board, vcpu->index), vcpu->hvm.cr8);
 }
 
+/*
+ * #DB and #AC exit because a guest whose handler causes them again, before its first instruction, would keep the CPU
+ * for ever with no interrupt taken. Each goes back to the guest; between two, the host has its turn. One that came while
+ * an interrupt was on its way comes again with that.
+ */
+static void exit_exception(struct vcpu *vcpu, const struct hvm_exit *exit)
+{
+	enum hvm_event_kind on_its_way = vcpu->hvm.inject.kind;
+
+	if (on_its_way != HVM_EVENT_INTERRUPT && on_its_way != HVM_EVENT_NMI) {
+		vcpu->hvm.inject = exit->exception;
+	}
+}
+
 static void exit_bad(struct vcpu *vcpu, const struct hvm_exit *exit)
 {
 	vm_log(vcpu->vm, "vCPU %u at %lx: exit %lx", vcpu->index, (unsigned long)vcpu->hvm.regs.rip,
@@ -310,6 +324,7 @@ void exit_handle(struct vcpu *vcpu, const struct hvm_exit *exit)
 	switch (exit->reason) {
 	case HVM_EXIT_HOST:
 	case HVM_EXIT_WINDOW:
+	case HVM_EXIT_DONE:
 		break;
 	case HVM_EXIT_CPUID:
 		exit_cpuid(vcpu, exit);
@@ -350,8 +365,14 @@ void exit_handle(struct vcpu *vcpu, const struct hvm_exit *exit)
 			break; /* neither is there any more */
 		}
 		break;
-	case HVM_EXIT_RDPMC:
+	case HVM_EXIT_REFUSED:
 		inject_gp(vcpu);
+		break;
+	case HVM_EXIT_EXCEPTION:
+		exit_exception(vcpu, exit);
+		break;
+	case HVM_EXIT_TASK_SWITCH:
+		vm_kill(vcpu->vm, "a task switch by the CPU, which Janus does not offer");
 		break;
 	case HVM_EXIT_FORBIDDEN:
 		vcpu_inject_exception(vcpu, VECTOR_UD, false, 0);

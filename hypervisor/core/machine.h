@@ -175,6 +175,7 @@ struct cpu {
 	struct list_node timers; /* by deadline */
 	uint64_t first_timer_tsc; /* atomic: the first one's deadline, ~0 if there is none */
 	struct tlb_cpu tlb;
+	const struct vm *last_guest; /* that ran here; to compare only. NULL before the first */
 	struct exit_trace trace[32];
 	uint32_t trace_next;
 	uint64_t closed_since_tsc; /* since when no interrupt could be taken */

@@ -14,17 +14,20 @@ NORETURN static void refuse(const char *why)
 
 static void choose_virtualization(void)
 {
-	switch (svm_ops.probe()) {
-	case HVM_COMPLETE:
-		hvm = &svm_ops;
-		return;
-	case HVM_DISABLED_BY_FIRMWARE:
-		refuse("virtualization is disabled by firmware: enable SVM in its setup");
-	case HVM_NO_NESTED_PAGING:
-		refuse("this CPU has SVM but no nested paging, which Janus needs");
-	default:
-		refuse("this CPU has neither SVM nor VMX that Janus can use");
+	static const struct hvm_ops *const vendors[] = {&svm_ops, &vmx_ops};
+
+	for (size_t i = 0; i < ARRAY_COUNT(vendors); i++) {
+		struct hvm_fitness fitness = vendors[i]->probe();
+
+		if (fitness.is_there && fitness.missing != NULL) {
+			refuse(fitness.missing);
+		}
+		if (fitness.is_there) {
+			hvm = vendors[i];
+			return;
+		}
 	}
+	refuse("this CPU has neither SVM nor VMX");
 }
 
 /* The last exits of every CPU, after a panic's registers and backtrace. */
@@ -63,6 +66,8 @@ void janus_main(void)
 	log_line("Janus: %u CPUs, TSC %lu kHz, %lu MiB free", cpu_count(),
 	         (unsigned long)(host_tsc_hz() / 1000), (unsigned long)(frames_free_count() >> 8));
 	choose_virtualization();
+	host_isolation_start();
+	log_line("%s", host_isolation_text());
 	config_load();
 	sched_init();
 	cpu_init(0);

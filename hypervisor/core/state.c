@@ -25,6 +25,7 @@ static void clear_registers(struct vcpu *vcpu)
 	vcpu->hvm.regs.rflags = RFLAGS_FIXED;
 	vcpu->hvm.inject.kind = HVM_EVENT_NONE;
 	vcpu->hvm.shadow = false;
+	vcpu->hvm.nmi_blocked = false;
 	vcpu->hvm.cr8 = 0;
 	vcpu->shadow_rip = UINT64_MAX;
 	vcpu->halted = false;

@@ -318,11 +318,12 @@ static bool prepare_events(struct vcpu *vcpu)
 	bool shadow = in_shadow(vcpu);
 	bool busy = vcpu->hvm.inject.kind != HVM_EVENT_NONE;
 
-	if (vcpu->nmi_pending && !busy && !shadow) {
+	if (vcpu->nmi_pending && !busy && !shadow && !vcpu->hvm.nmi_blocked) {
 		vcpu->nmi_pending = false;
 		vcpu->hvm.inject = (struct hvm_event){HVM_EVENT_NMI, 2, false, 0};
 		busy = true;
 	}
+	vcpu->hvm.want_nmi_window = vcpu->nmi_pending && vcpu->hvm.nmi_blocked;
 	vcpu->hvm.want_window = false;
 	if (!interrupt_is_pending(vcpu)) {
 		return vcpu->nmi_pending && shadow;
@@ -335,7 +336,7 @@ static bool prepare_events(struct vcpu *vcpu)
 	return shadow || busy;
 }
 
-static void arm_timer(struct cpu *cpu, bool shadow)
+static void arm_timer(struct cpu *cpu, struct vcpu *vcpu, bool shadow)
 {
 	uint64_t until = timer_next_tsc(cpu);
 
@@ -345,6 +346,7 @@ static void arm_timer(struct cpu *cpu, bool shadow)
 
 		until = until < soon ? until : soon;
 	}
+	vcpu->hvm.until_tsc = until;
 	/* Past its deadline: it fires at once, or, should its interrupt have been lost, once more. */
 	if (until != cpu->armed_tsc || until <= tsc_read()) {
 		cpu->armed_tsc = until;
@@ -379,23 +381,26 @@ static bool enter(struct cpu *cpu, struct vcpu *vcpu, struct hvm_exit *exit)
 	struct tlb_choice choice;
 	bool in_time = true;
 
-	arm_timer(cpu, prepare_events(vcpu));
+	arm_timer(cpu, vcpu, prepare_events(vcpu));
 	vcpu->hvm.cr8 = vlapic_cr8(lapic);
 	vcpu->hvm.want_cr8 = vcpu->hvm.cr8 != 0;
-	choice = tlb_enter(&cpu->tlb, cpu->index, &vcpu->tlb);
+	choice = tlb_enter(&cpu->tlb, cpu->index, &vcpu->tlb, &vcpu->vm->p2m.space);
 	vcpu->hvm.asid = choice.asid;
 	vcpu->hvm.flush_tlb = choice.flush_all;
+	vcpu->hvm.flush_nested = choice.flush_nested;
 	__atomic_store_n(&vcpu->in_guest, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) != 0 ||
 	    __atomic_load_n(&vcpu->vm->stopping, __ATOMIC_SEQ_CST) != 0) {
 		in_time = false;
-		tlb_forget(&vcpu->tlb); /* a flush that the choice asked for has not happened */
 	} else {
 		if (vcpu->hvm.inject.kind != HVM_EVENT_NONE) {
 			vcpu->last_injected = vcpu->hvm.inject;
 		}
 		cpu_note_stretch(cpu);
 		hvm->run(&vcpu->hvm, exit);
+		if (exit->reason != HVM_EXIT_INVALID) { /* else the CPU may have refused before it flushed */
+			tlb_entered(&cpu->tlb, &choice);
+		}
 		cpu->closed_since_tsc = tsc_read();
 	}
 	__atomic_store_n(&vcpu->in_guest, 0, __ATOMIC_SEQ_CST);
@@ -414,8 +419,22 @@ static bool enter(struct cpu *cpu, struct vcpu *vcpu, struct hvm_exit *exit)
 
 /* ---------------------------------------------------------------- on and off a CPU */
 
-static void switch_in(struct vcpu *vcpu)
+/*
+ * Another guest than the last one here: what that one left in this CPU goes, as far as isolation.def has a row for it.
+ * A struct vm is one guest of the configuration for as long as Janus runs, so one that was ended and started again is
+ * the same owner's.
+ */
+static void part_guests(struct cpu *cpu, const struct vm *vm)
 {
+	if (cpu->last_guest != vm) {
+		host_isolation_switch();
+		cpu->last_guest = vm;
+	}
+}
+
+static void switch_in(struct cpu *cpu, struct vcpu *vcpu)
+{
+	part_guests(cpu, vcpu->vm);
 	dr0_write(vcpu->dr[0]);
 	dr1_write(vcpu->dr[1]);
 	dr2_write(vcpu->dr[2]);
@@ -427,6 +446,7 @@ static void switch_in(struct vcpu *vcpu)
 		cpu_fxrstor(vcpu->xsave);
 	}
 	vcpu_switch_msrs(vcpu);
+	hvm->load(&vcpu->hvm);
 	if (vcpu->life == LIFE_UP) {
 		personality.scheduled(vcpu);
 	}
@@ -434,6 +454,7 @@ static void switch_in(struct vcpu *vcpu)
 
 static void switch_out(struct vcpu *vcpu)
 {
+	hvm->unload(&vcpu->hvm);
 	vcpu->dr[0] = dr0_read();
 	vcpu->dr[1] = dr1_read();
 	vcpu->dr[2] = dr2_read();
@@ -506,7 +527,7 @@ enum vcpu_leave vcpu_run(struct cpu *cpu, struct vcpu *vcpu)
 	enum verdict verdict;
 
 	cpu->slice_end_tsc = tsc_read() + mul_div(SLICE_NS, host_tsc_hz(), 1000000000u);
-	switch_in(vcpu);
+	switch_in(cpu, vcpu);
 	for (;;) {
 		verdict = judge(cpu, vcpu);
 		if (verdict == VERDICT_BLOCK || verdict == VERDICT_REQUEUE) {

@@ -187,6 +187,9 @@ static inline void cpu_take_nmi(void)
 	__asm__ volatile("int $2" : : : "memory");
 }
 
+/* Runs the handler of interrupt @vector, which an exit of VMX has acknowledged, and ends it. Interrupts are off. */
+void host_interrupt_taken(uint8_t vector);
+
 /* Halts until any interrupt was taken. What was posted since interrupts went off is not lost. */
 static inline void cpu_idle(void)
 {
@@ -224,6 +227,24 @@ uint64_t host_xcr0(void);
 
 /* Bytes of the standard-format XSAVE area for host_xcr0(); 512 without XSAVE. */
 uint32_t host_xsave_bytes(void);
+
+/* ---- Between guests. ---- */
+
+/*
+ * Finds out what this machine can do when a CPU goes from one guest to another (specs/isolation.def), and tries what
+ * can be refused. Boot CPU, once, before any guest and before host_cpus_start(); the other CPUs are taken to be of its
+ * kind.
+ */
+void host_isolation_start(void);
+
+/* What host_isolation_start() found, in one line for the log; constant from then on. */
+const char *host_isolation_text(void);
+
+/*
+ * Does it, on the CPU that runs this: after the last instruction of one guest and before the first of another. It
+ * protects the two guests from each other; not the host from either. Any CPU.
+ */
+void host_isolation_switch(void);
 
 /* ---- Interrupts. ---- */
 

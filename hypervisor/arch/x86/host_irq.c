@@ -76,6 +76,11 @@ void irq_dispatch(unsigned int vector)
 	}
 }
 
+void host_interrupt_taken(uint8_t vector)
+{
+	irq_dispatch(vector);
+}
+
 /*
  * ICW1 to ICW4 of the 8259A, then everything masked: spurious ones arrive at 0x27 and 0x2f. Comes
  * before the local APIC's LINT0 is masked: a tick that waits there in between stays pending in

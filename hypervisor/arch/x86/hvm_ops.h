@@ -1,7 +1,7 @@
 /*
  * hvm_ops.h - what core asks of a CPU's virtualization, without knowing whose it is.
  *
- * One instance for each vendor (svm/svm.c); the boot CPU chooses one at start. `struct hvm_vcpu` is what
+ * One instance for each vendor (svm/svm.c, vmx/vmx.c); the boot CPU chooses one at start. `struct hvm_vcpu` is what
  * both sides look at on every exit; all else of a vCPU's state stays with the vendor and is fetched when needed.
  */
 #ifndef ARCH_X86_HVM_OPS_H
@@ -39,10 +39,12 @@ enum hvm_exit_reason {
 	HVM_EXIT_CR8, /* MOV to CR8, asked for by want_cr8 */
 	HVM_EXIT_XSETBV,
 	HVM_EXIT_CACHE, /* WBINVD, INVD: nothing to do but to step over */
-	HVM_EXIT_RDPMC,
+	HVM_EXIT_REFUSED, /* an instruction that may not be, or not so: #GP */
 	HVM_EXIT_FORBIDDEN, /* an instruction of the virtualization itself: #UD */
 	HVM_EXIT_EXCEPTION, /* one that core intercepts */
 	HVM_EXIT_SHUTDOWN, /* triple fault */
+	HVM_EXIT_TASK_SWITCH, /* by the CPU's own task switch, which is not offered */
+	HVM_EXIT_DONE, /* the vendor's own affair: nothing is left to do */
 	HVM_EXIT_INVALID, /* the CPU refused the state: ours or the guest's fault, the guest ends */
 	HVM_EXIT_UNKNOWN,
 	HVM_EXIT_COUNT,
@@ -72,10 +74,7 @@ struct hvm_exit {
 		struct {
 			bool write;
 		} msr;
-		struct {
-			uint8_t vector;
-			uint32_t error;
-		} exception;
+		struct hvm_event exception;
 	};
 };
 
@@ -121,28 +120,23 @@ struct hvm_vcpu {
 	hpa_t nested_root;
 	uint64_t tsc_offset;
 	uint32_t asid;
-	bool flush_tlb; /* drop this ASID's translations at the next entry; core clears it */
+	bool flush_tlb; /* drop what this CPU has cached under any address-space id before this entry */
+	bool flush_nested; /* drop what is cached of nested tables, of all guests */
 	bool want_window; /* exit when an interrupt can be taken */
+	bool want_nmi_window; /* exit when an NMI can be taken; only where nmi_blocked is ever set */
 	bool want_cr8; /* exit on MOV to CR8 */
+	bool nmi_blocked; /* both ways: one is being handled, IRET has not come; a vendor that cannot tell leaves it alone */
+	uint64_t
+	        until_tsc; /* the stay ends by then, with HVM_EXIT_HOST, if the vendor has a timer of its own */
 	bool shadow; /* after an exit: an interrupt shadow (STI, MOV SS) is in force */
 	uint8_t cr8; /* both ways */
 	void *backend; /* the vendor's */
 };
 
-enum hvm_missing {
-	HVM_COMPLETE,
-	HVM_NO_FEATURE, /* no such vendor extension here */
-	HVM_DISABLED_BY_FIRMWARE,
-	HVM_NO_NESTED_PAGING,
-};
-
-/* The facts that probe judges; hosted tests make their own. */
-struct hvm_facts {
-	uint32_t max_extended_leaf;
-	uint32_t leaf_80000001_ecx;
-	uint32_t leaf_8000000a_ebx;
-	uint32_t leaf_8000000a_edx;
-	uint64_t vm_cr;
+/* Whether the CPU has the vendor's extension, and if so, what keeps Janus from using it: one line for people, or NULL. */
+struct hvm_fitness {
+	bool is_there;
+	const char *missing;
 };
 
 enum hvm_page_size {
@@ -158,7 +152,7 @@ enum hvm_page_size {
 struct hvm_ops {
 	const char *name;
 	/* Whether the boot CPU has all that is needed. */
-	enum hvm_missing (*probe)(void);
+	struct hvm_fitness (*probe)(void);
 	/* On each CPU once: turns virtualization on. */
 	void (*cpu_enable)(void);
 	/* How many address-space ids there are, 0 among them and reserved. */
@@ -166,9 +160,13 @@ struct hvm_ops {
 	/* @pages: zeroed 4 KiB pages of ours that it may keep, vcpu_page_count() of them. */
 	uint32_t (*vcpu_page_count)(void);
 	void (*vcpu_create)(struct hvm_vcpu *vcpu, void *const *pages);
+	/* The vCPU comes onto this CPU, and leaves it. Between the two only this CPU runs it or asks for its state. */
+	void (*load)(struct hvm_vcpu *vcpu);
+	void (*unload)(struct hvm_vcpu *vcpu);
 	/* One entry and one exit. Interrupts are off before and after. */
 	void (*run)(struct hvm_vcpu *vcpu, struct hvm_exit *out);
 	void (*state_get)(const struct hvm_vcpu *vcpu, struct hvm_state *state);
+	/* Of a loaded vCPU on its CPU; else of one that does not run. */
 	void (*state_set)(struct hvm_vcpu *vcpu, const struct hvm_state *state);
 	void (*paging_get)(const struct hvm_vcpu *vcpu, struct hvm_paging *paging);
 	/* MSRs that live in the vendor's state. False: not one of them. Values are checked before. */
@@ -184,8 +182,6 @@ struct hvm_ops {
 extern const struct hvm_ops *hvm;
 
 extern const struct hvm_ops svm_ops;
-
-/* Judges facts, for the probe and for tests. */
-enum hvm_missing svm_judge(const struct hvm_facts *facts);
+extern const struct hvm_ops vmx_ops;
 
 #endif /* ARCH_X86_HVM_OPS_H */

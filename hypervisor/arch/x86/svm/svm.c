@@ -9,9 +9,13 @@
 #include "base/mem.h"
 #include "hypervisor/arch/x86/host.h"
 #include "hypervisor/arch/x86/hvm_ops.h"
+#include "hypervisor/arch/x86/svm/judge.h"
 #include "hypervisor/arch/x86/svm/vmcb.h"
 
 #define MSR_EFER 0xc0000080u
+#define VECTOR_DB 1u
+#define VECTOR_AC 17u
+#define VECTOR_MC 18u
 
 /* One page of host state for VMRUN and one for VMSAVE, a CPU. */
 struct svm_cpu {
@@ -33,30 +37,13 @@ static const uint32_t free_msrs[] = {
         0xc0000100u, 0xc0000101u, 0xc0000102u, /* FS, GS, KERNEL_GS base */
 };
 
-enum hvm_missing svm_judge(const struct hvm_facts *facts)
+static struct hvm_fitness svm_probe(void)
 {
-	if (facts->max_extended_leaf < 0x8000000au || (facts->leaf_80000001_ecx & BIT(2)) == 0) {
-		return HVM_NO_FEATURE;
-	}
-	if ((facts->vm_cr & VM_CR_SVMDIS) != 0) {
-		return HVM_DISABLED_BY_FIRMWARE;
-	}
-	if ((facts->leaf_8000000a_edx & BIT(0)) == 0) {
-		return HVM_NO_NESTED_PAGING;
-	}
-	return HVM_COMPLETE;
-}
-
-static enum hvm_missing svm_probe(void)
-{
-	struct hvm_facts facts = {.max_extended_leaf = cpu_id(0x80000000u, 0).eax};
-	struct cpuid_result leaf;
+	struct svm_facts facts = {.max_extended_leaf = cpu_id(0x80000000u, 0).eax};
 
 	if (facts.max_extended_leaf >= 0x8000000au) {
-		leaf = cpu_id(0x8000000au, 0);
 		facts.leaf_80000001_ecx = cpu_id(0x80000001u, 0).ecx;
-		facts.leaf_8000000a_ebx = leaf.ebx;
-		facts.leaf_8000000a_edx = leaf.edx;
+		facts.leaf_8000000a_edx = cpu_id(0x8000000au, 0).edx;
 	}
 	if ((facts.leaf_80000001_ecx & BIT(2)) != 0 && !msr_read_safe(MSR_VM_CR, &facts.vm_cr)) {
 		facts.vm_cr = 0; /* a CPU without the register cannot have it locked */
@@ -109,7 +96,7 @@ static void svm_vcpu_create(struct hvm_vcpu *vcpu, void *const *pages)
 	struct vmcb *vmcb = pages[0];
 
 	vcpu->backend = vmcb;
-	vmcb->intercept_exceptions = 0;
+	vmcb->intercept_exceptions = BIT(VECTOR_DB) | BIT(VECTOR_AC) | BIT(VECTOR_MC); /* see core/exit.c */
 	vmcb->intercept_a = SVM_A_INTR | SVM_A_NMI | SVM_A_SMI | SVM_A_INIT | SVM_A_RDPMC | SVM_A_CPUID |
 	                    SVM_A_RSM | SVM_A_INVD | SVM_A_PAUSE | SVM_A_HLT | SVM_A_INVLPGA | SVM_A_IOIO |
 	                    SVM_A_MSR | SVM_A_SHUTDOWN;
@@ -219,7 +206,7 @@ static enum hvm_exit_reason plain_reason(uint32_t code)
 	case SVM_EXIT_INVD:
 		return HVM_EXIT_CACHE;
 	case SVM_EXIT_RDPMC:
-		return HVM_EXIT_RDPMC;
+		return HVM_EXIT_REFUSED;
 	case SVM_EXIT_SHUTDOWN:
 		return HVM_EXIT_SHUTDOWN;
 	case SVM_EXIT_INVALID:
@@ -232,6 +219,17 @@ static enum hvm_exit_reason plain_reason(uint32_t code)
 		return code >= SVM_EXIT_VMRUN && code <= SVM_EXIT_SKINIT ? HVM_EXIT_FORBIDDEN
 		                                                         : HVM_EXIT_UNKNOWN;
 	}
+}
+
+/* The debug exception has already set DR6 and DR7 (15.12.2). */
+static struct hvm_event exception_of(uint32_t code, uint32_t error)
+{
+	uint8_t vector = (uint8_t)(code - SVM_EXIT_EXCEPTION_FIRST);
+
+	if (vector == VECTOR_MC) {
+		PANIC("machine check while a guest ran");
+	}
+	return (struct hvm_event){HVM_EVENT_EXCEPTION, vector, vector == VECTOR_AC, error};
 }
 
 static void decode_exit(const struct vmcb *vmcb, struct hvm_exit *out)
@@ -248,8 +246,7 @@ static void decode_exit(const struct vmcb *vmcb, struct hvm_exit *out)
 		decode_memory(out, vmcb);
 	} else if (code >= SVM_EXIT_EXCEPTION_FIRST && code <= SVM_EXIT_EXCEPTION_LAST) {
 		out->reason = HVM_EXIT_EXCEPTION;
-		out->exception.vector = (uint8_t)(code - SVM_EXIT_EXCEPTION_FIRST);
-		out->exception.error = (uint32_t)vmcb->exit_info1;
+		out->exception = exception_of(code, (uint32_t)vmcb->exit_info1);
 	} else {
 		out->reason = plain_reason(code);
 		out->msr.write = code == SVM_EXIT_MSR && vmcb->exit_info1 == 1;
@@ -288,6 +285,12 @@ static void take_back_interrupt(const struct vmcb *vmcb, const struct hvm_vcpu *
 	}
 }
 
+/* VMRUN takes a VMCB wherever it is: nothing is tied to a CPU. */
+static void svm_load(struct hvm_vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
 static void svm_run(struct hvm_vcpu *vcpu, struct hvm_exit *out)
 {
 	struct vmcb *vmcb = vmcb_of(vcpu);
@@ -301,6 +304,7 @@ static void svm_run(struct hvm_vcpu *vcpu, struct hvm_exit *out)
 	vmcb->n_cr3 = vcpu->nested_root.v;
 	vmcb->tsc_offset = vcpu->tsc_offset;
 	vmcb->asid = vcpu->asid;
+	/* flush_nested asks for nothing here: what is cached of nested tables belongs to the ASID too. */
 	vmcb->tlb_control = vcpu->flush_tlb ? SVM_TLB_FLUSH_ALL : 0;
 	vmcb->v_tpr = vcpu->cr8;
 	vmcb->intercept_cr_write = vcpu->want_cr8 ? SVM_CR_WRITE_CR8 : 0;
@@ -472,6 +476,8 @@ const struct hvm_ops svm_ops = {
         .asid_count = svm_asid_count,
         .vcpu_page_count = svm_vcpu_page_count,
         .vcpu_create = svm_vcpu_create,
+        .load = svm_load,
+        .unload = svm_load,
         .run = svm_run,
         .state_get = svm_state_get,
         .state_set = svm_state_set,
