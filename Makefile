@@ -111,6 +111,7 @@ $(B)/covbin/%: tests/loopback/%.c $(B)/cov/libjanus.a $(LOOPBACK_LIB)
 
 help:
 	@echo 'make run        boot two Debian guests, one on each face, and judge what they report (FAULT=disk|net|crash)'
+	@echo '                CPU=intel, also for shell, bench and system: in Bochs with VMX, not in QEMU with SVM'
 	@echo 'make shell      the same machine, yours: keys go to COM1, Ctrl-A is the monitor, quit ends it'
 	@echo 'make test       lint, unit, loopback, fuzz smoke and system tests'
 	@echo 'make soak       all system tests with the long ones'
@@ -125,7 +126,8 @@ help:
 DEPS := gcc:compiler binutils:linker clang:lint,fuzzing clang-format:lint universal-ctags:lint \
 	libclang-rt-14-dev:fuzzing libcunit1-dev:unit-tests libxen-dev:ABI-test acpica-tools:ACPI-tables \
 	grub-common:ISO grub-pc-bin:ISO-for-BIOS grub-efi-amd64-bin:ISO-for-UEFI xorriso:ISO mtools:ISO \
-	qemu-system-x86:test-machine ovmf:UEFI-test python3:tools python3-pytest:system-tests \
+	qemu-system-x86:test-machine bochs:Intel-test-machine bochsbios:Intel-test-machine \
+	vgabios:Intel-test-machine ovmf:UEFI-test python3:tools python3-pytest:system-tests \
 	python3-pexpect:system-tests python3-pytest-xdist:system-tests lz4:kernel-unpacking zstd:kernel-unpacking xz-utils:kernel-unpacking \
 	gcovr:coverage apt-utils:packages
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -164,6 +166,9 @@ endef
 $(foreach p,$(OWN),$(eval $(call own_rule,$(p))))
 own-guests: $(OWN:%=$(B)/tests/guest/%.elf)
 
+# CPU=intel: run, shell, bench and system on Bochs, which has VMX; else QEMU, which has SVM. CPU=all: system on both.
+OF_CPU = $(if $(CPU),--cpu $(CPU))
+
 iso: deps guests
 	$(MAKE) $(B)/janus.elf
 	mkdir -p $(B)/run
@@ -172,11 +177,11 @@ iso: deps guests
 
 run: deps guests
 	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf
-	$(PYTHON) tests/system/run.py $(if $(FAULT),--fault $(FAULT))
+	$(PYTHON) tests/system/run.py $(OF_CPU) $(if $(FAULT),--fault $(FAULT))
 
 shell: deps guests
 	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf
-	$(PYTHON) tests/system/run.py --shell
+	$(PYTHON) tests/system/run.py $(OF_CPU) --shell
 
 lint:
 	$(PYTHON) tests/lint/lint.py
@@ -227,11 +232,11 @@ fuzz: $(FUZZ_BIN)
 
 system: guests
 	$(MAKE) -j2 $(B)/janus.elf own-guests
-	$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system
+	$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system $(OF_CPU)
 
 soak: guests
 	$(MAKE) -j2 $(B)/janus.elf own-guests
-	$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system --soak
+	$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system --soak $(OF_CPU)
 
 # Does each fuzz target find the bug that was seeded for it? Does a test notice each check that was taken out?
 fuzz-check: deps
@@ -242,7 +247,7 @@ mutants: deps
 
 bench: deps own-guests
 	$(MAKE) -j2 $(B)/janus.elf
-	$(PYTHON) tests/bench/bench.py
+	$(PYTHON) tests/bench/bench.py $(OF_CPU)
 
 PARTS := lint unit loopback tsan fuzz-smoke system
 test: deps guests abi-headers

@@ -21,6 +21,7 @@
 #define MCR_DTR_RTS 0x03u
 #define LSR_DATA_READY 0x01u
 #define LSR_THR_EMPTY 0x20u
+#define LSR_ALL_EMPTY 0x40u
 #define DIVISOR_115200 1u
 
 /* A character takes 87 us, a port read about 1 us. */
@@ -50,16 +51,28 @@ bool uart_init(void)
 	return true;
 }
 
+/* False if that takes too long. */
+static bool wait_for(uint8_t status)
+{
+	for (unsigned int i = 0; i < POLLS_MAX; i++) {
+		if ((port_read8(UART_LSR) & status) != 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void uart_put(char c)
 {
-	if (!is_present) {
-		return;
+	if (is_present && wait_for(LSR_THR_EMPTY)) {
+		port_write8(UART_DATA, (uint8_t)c);
 	}
-	for (unsigned int i = 0; i < POLLS_MAX; i++) {
-		if ((port_read8(UART_LSR) & LSR_THR_EMPTY) != 0) {
-			port_write8(UART_DATA, (uint8_t)c);
-			return;
-		}
+}
+
+void uart_drain(void)
+{
+	if (is_present) {
+		(void)wait_for(LSR_ALL_EMPTY);
 	}
 }
 

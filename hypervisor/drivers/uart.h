@@ -20,6 +20,9 @@ bool uart_init(void);
  */
 void uart_put(char c);
 
+/* Waits, not for ever, until all has gone out: before the machine ends. */
+void uart_drain(void);
+
 /* @len bytes; a newline goes out as CR LF. */
 void uart_write(const char *text, size_t len);
 

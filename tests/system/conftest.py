@@ -1,7 +1,10 @@
-"""What every system test starts from: a configuration as Python, packed, on an ISO, booted in QEMU.
+"""What every system test starts from: a configuration as Python, packed, on an ISO, booted in an emulator.
 
     machine = boot([guest("web", "xen", disk="rw")])
     report = machine.wait_report("web", 120)
+
+--cpu says whose CPU the machines have: amd is QEMU, intel is Bochs, with all each test runs on both. A test marked
+`intel` always runs on Bochs, and only there; one that needs what Bochs does not have is skipped there.
 
 Each test has its own machine; it is ended with the test. When a test fails, the last lines of each
 console are in its report. Soak tests run only with --soak. build/janus.elf and build/guests must be
@@ -27,20 +30,39 @@ janus_machine = importlib.import_module("janus_machine")
 mkiso = importlib.import_module("mkiso")
 verdict = importlib.import_module("verdict")
 
+MAKERS = {"amd": ["amd"], "intel": ["intel"], "all": ["amd", "intel"]}
+# What boot() may be asked for that only QEMU has, and why a test is then skipped on Bochs.
+QEMU_ONLY = {
+    "drives": "Bochs has no virtio disk for the host",
+    "uefi": "Bochs has no UEFI firmware",
+}
+COUNTING_ONLY = "only QEMU has a machine whose clocks count instructions as nanoseconds"
 DISK_BYTES = 2 << 20
 CONSOLES = {"hyperv": "console=ttyS0,115200", "xen": "console=hvc0", "both": "console=hvc0"}
 
 
 def pytest_addoption(parser):
     parser.addoption("--soak", action="store_true", help="run the long tests too")
+    parser.addoption("--cpu", choices=sorted(MAKERS), default="amd", help="whose CPU the machines have")
     parser.addoption("--elf", default=os.path.join(BUILD, "janus.elf"), help="the Janus to boot")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "soak: long; runs with --soak only (make soak)")
+    config.addinivalue_line("markers", "intel: about Intel's CPUs: runs on Bochs, whatever --cpu says")
+
+
+def pytest_generate_tests(metafunc):
+    if "maker" in metafunc.fixturenames:
+        of_intel = metafunc.definition.get_closest_marker("intel") is not None
+        metafunc.parametrize("maker", MAKERS["intel" if of_intel else metafunc.config.getoption("--cpu")])
 
 
 def pytest_collection_modifyitems(config, items):
+    if config.getoption("--cpu") == "intel":
+        for item in items:
+            if "boot_counting" in item.fixturenames:
+                item.add_marker(pytest.mark.skip(reason=COUNTING_ONLY))
     if not config.getoption("--soak"):
         config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("soak")])
         items[:] = [i for i in items if not i.get_closest_marker("soak")]
@@ -114,9 +136,18 @@ def run_pack(folder, guests, memory, boot_cpu="guests"):
     assert done.returncode == 0, done.stderr
 
 
+def skip_without_qemu(node, options):
+    """On Bochs: skips a test that asks boot() for what Bochs does not have."""
+    for name, why in QEMU_ONLY.items():
+        if options.get(name):
+            pytest.skip(why)
+    if "cpu" in options and node.get_closest_marker("intel") is None:
+        pytest.skip(f"Bochs has no CPU {options['cpu']}")
+
+
 @pytest.fixture
-def boot(request, tmp_path):
-    """boot(guests, smp=2, memory=2048, ...) gives a started Machine.
+def boot(request, tmp_path, maker):
+    """boot(guests, smp=2, memory=2048, ...) gives a started Machine of @maker, "amd" or "intel".
 
     @alter(folder): changes what was packed before the ISO is made. @omit: modules left out of GRUB's
     list. @packed_for: the memory pack.py is told, if not the machine's. The rest goes to Machine.
@@ -128,13 +159,17 @@ def boot(request, tmp_path):
         os.makedirs(folder)
         if threads == "multi":  # two CPUs for guests, and the first for control
             options.setdefault("smp", 3)
+        if maker == "amd":
+            options["threads"] = threads  # Bochs runs all CPUs in turn
+        else:
+            skip_without_qemu(request.node, options)
         run_pack(folder, guests, packed_for or memory, "control" if threads == "multi" else "guests")
         if alter is not None:
             alter(folder)
         iso = os.path.join(folder, "janus.iso")
         mkiso.make_iso(request.config.getoption("--elf"), folder, iso, omit)
         log = os.path.join(BUILD, "system", request.node.name.replace("/", "_") + ".log")
-        machine = janus_machine.Machine(iso, memory=memory, log=log, threads=threads, **options)
+        machine = janus_machine.Machine(iso, maker=maker, memory=memory, log=log, **options)
         machines.append(machine)
         return machine.start()
 

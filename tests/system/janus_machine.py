@@ -1,10 +1,11 @@
-"""A machine in QEMU that boots Janus, and what comes out of its COM1, guest by guest.
+"""A machine in an emulator that boots Janus, and what comes out of its COM1, guest by guest.
 
-COM1 has whole lines, each `[who] text`: who is a guest, or `janus` for the log. What has no such prefix
-(SeaBIOS, GRUB) is kept under `firmware`. The verdict of a test is by these lines: QEMU's exit status is
-only (value << 1) | 1 of what Janus wrote to isa-debug-exit, and 0 after a reset.
+An AMD machine is QEMU (qemu.py), an Intel machine is Bochs (bochs.py). COM1 has whole lines, each `[who] text`: who
+is a guest, or `janus` for the log. What has no such prefix (BIOS, GRUB) is kept under `firmware`. The verdict of a
+test is by these lines: an emulator's exit status says little. Bochs is slow: there all waits are longer, by its
+factor, so that a test names the seconds that QEMU needs.
 
-    with Machine(iso) as machine:
+    with Machine(iso, maker="intel") as machine:
         machine.expect("janus", r"guest web: started", 60)
         report = machine.wait_report("web", 120)
         machine.monitor("shutdown web")
@@ -12,12 +13,16 @@ only (value << 1) | 1 of what Janus wrote to isa-debug-exit, and 0 after a reset
 
 import os
 import re
+import sys
 import time
 
-import pexpect
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import bochs  # noqa: E402
+import qemu  # noqa: E402
 
 MONITOR_KEY = "\x01"  # Ctrl-A: COM1 from a guest's console to the monitor, and back
-OVMF = "/usr/share/OVMF/OVMF_CODE.fd"
 LINE = re.compile(r"\[([A-Za-z0-9][A-Za-z0-9._-]{0,30})\] ?(.*)")
 ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Za-z0-9]|[=>c])")
 REPORT = re.compile(r"JANUS: ([a-z_]+)=(.*)")
@@ -31,30 +36,23 @@ class MachineError(AssertionError):
     """What was waited for did not come. The text has the last lines of everyone."""
 
 
-def qemu_command(iso, cpu="EPYC", smp=2, memory=2048, uefi=False, drives=(), threads="single", extra=()):
-    """QEMU with SVM emulated. @drives: raw images, each a virtio-blk disk.
-
-    One thread runs all CPUs in turn. @threads="multi" gives each its own, which QEMU 7.2 does not bear in all things
-    (specs/caveats.md): only for guests that neither change their own code nor use the FPU, and where the first CPU
-    runs no guest.
-    """
-    command = ["qemu-system-x86_64", "-accel", f"tcg,thread={threads}", "-machine", "q35", "-cpu", cpu]
-    command += ["-smp", str(smp), "-m", str(memory), "-display", "none", "-no-reboot"]
-    command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-monitor", "none"]
-    command += ["-chardev", "stdio,id=com1,signal=off", "-serial", "chardev:com1"]
-    if uefi:
-        command += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF}"]
-    for i, path in enumerate(drives):
-        command += ["-drive", f"if=none,id=d{i},file={path},format=raw,cache=writethrough"]
-        command += ["-device", f"virtio-blk-pci,drive=d{i},serial=disk{i}"]
-    return [*command, *extra, "-boot", "d", "-cdrom", iso]
+def emulator_of(maker, iso, **options):
+    """The emulator that has a CPU of @maker, to boot @iso. @options: as of qemu_command() or of bochs.config()."""
+    if maker == "intel":
+        return bochs.Bochs(iso, **options)
+    return qemu.Qemu(qemu.qemu_command(iso, **options))
 
 
 class Machine:
-    """One running machine. @on_line(who, text), if given, sees each line as it comes."""
+    """One running machine. @on_line(who, text), if given, sees each line as it comes.
 
-    def __init__(self, iso=None, command=None, on_line=None, log=None, **options):
-        self.command = command or qemu_command(iso, **options)
+    It is what @emulator runs; else @command; else @iso on a machine of @maker, "amd" or "intel", with @options.
+    """
+
+    def __init__(self, iso=None, command=None, emulator=None, maker="amd", on_line=None, log=None, **options):
+        if command is not None:
+            emulator = qemu.Qemu(command)
+        self.emulator = emulator or emulator_of(maker, iso, **options)
         self.on_line = on_line
         self.log = log
         self.lines = {}  # who: their lines
@@ -62,7 +60,6 @@ class Machine:
         self.ended = False
         self.begun = time.monotonic()
         self.partial = ""
-        self.child = None
         self.log_file = None
 
     def __enter__(self):
@@ -76,16 +73,7 @@ class Machine:
         if self.log is not None:
             os.makedirs(os.path.dirname(os.path.abspath(self.log)), exist_ok=True)
             self.log_file = open(self.log, "w", encoding="utf-8")
-        self.child = pexpect.spawn(
-            self.command[0],
-            self.command[1:],
-            echo=False,
-            timeout=None,
-            encoding="utf-8",
-            codec_errors="replace",
-            dimensions=(50, 500),
-        )
-        self.child.delaybeforesend = None
+        self.emulator.start()
         return self
 
     def seconds(self):
@@ -109,10 +97,8 @@ class Machine:
         if self.ended:
             return False
         try:
-            self.partial += self.child.read_nonblocking(1 << 16, timeout=seconds)
-        except pexpect.TIMEOUT:
-            return True
-        except pexpect.EOF:
+            self.partial += self.emulator.read(seconds)
+        except EOFError:
             self.ended = True
         *whole, self.partial = self.partial.split("\n")
         if self.ended and self.partial:
@@ -124,6 +110,7 @@ class Machine:
 
     def wait_until(self, condition, seconds, what):
         """Pumps until @condition() gives something true, and gives that. Else raises MachineError."""
+        seconds *= self.emulator.slow
         deadline = time.monotonic() + seconds
         while True:
             result = condition()
@@ -183,7 +170,7 @@ class Machine:
 
     def send(self, text):
         """Types @text on COM1."""
-        self.child.send(text)
+        self.emulator.send(text)
 
     def monitor(self, command):
         """Gives one command to the monitor, and COM1 back to the console."""
@@ -194,18 +181,17 @@ class Machine:
     # The end
 
     def exit_status(self, seconds=30):
-        """QEMU's exit status, once it has ended by itself. None: by a signal."""
+        """The emulator's exit status, once it has ended by itself. None: by a signal."""
+        seconds *= self.emulator.slow
         deadline = time.monotonic() + seconds
         while self.pump(0.5):
             if time.monotonic() > deadline:
                 raise MachineError(self.explain(f"not within {seconds} seconds: the machine's end"))
-        self.child.close()
-        return self.child.exitstatus
+        return self.emulator.exit_status()
 
     def kill(self):
-        """Ends QEMU, by its own process id."""
-        if self.child is not None and not self.child.closed:
-            self.child.close(force=True)
+        """Ends the emulator, by its own process id."""
+        self.emulator.kill()
         self.ended = True
         if self.log_file is not None:
             self.log_file.close()
@@ -218,6 +204,9 @@ class Machine:
             parts += [f"--- the last lines of {who}", *lines[-count:]]
         if self.partial:
             parts += ["--- an unfinished line", self.partial]
+        complaints = self.emulator.complaints()
+        if complaints:
+            parts += ["--- what the emulator says", *complaints]
         return "\n".join(parts)[-TAIL_BYTES:]
 
     def explain(self, what):

@@ -14,6 +14,7 @@ TOOLS = os.path.join(ROOT, "hypervisor/tools")
 PROGRAMS = os.path.join(ROOT, "build/tests/guest")
 sys.path[:0] = [HERE, TOOLS]
 janus_machine = importlib.import_module("janus_machine")
+qemu = importlib.import_module("qemu")
 
 
 def own_guest(name, face, program, vcpus=1, memory="32M", **options):
@@ -28,5 +29,5 @@ def own_guest(name, face, program, vcpus=1, memory="32M", **options):
 
 def counting_command(iso, smp=1, memory=512, shift=0):
     """QEMU that boots @iso and counts instructions, each worth 2^@shift ns."""
-    command = janus_machine.qemu_command(iso, smp=smp, memory=memory)
+    command = qemu.qemu_command(iso, smp=smp, memory=memory)
     return [*command, "-icount", f"shift={shift},sleep=off"]

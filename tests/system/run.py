@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """What `make run` does once all is built: boots both guests, shows their consoles, prints the verdict.
 
-    run.py [--fault disk|net|crash] [--elf FILE] [--guests FOLDER] [--build FOLDER] [--limit SECONDS]
+    run.py [--cpu amd|intel] [--fault disk|net|crash] [--elf FILE] [--guests FOLDER] [--build FOLDER] [--limit SECONDS]
     run.py --shell      the same machine with COM1 on this terminal
+
+--cpu says whose CPU the machine has: amd is QEMU, intel is Bochs, where the limit and all waits are longer.
 
 Exit 0 only if every cell of the table is right. A fault is seeded in a copy of the configuration, so
 nothing is built again: disk gives the first guest another image than it expects, net puts its card on a
@@ -22,7 +24,9 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 TOOLS = os.path.join(ROOT, "hypervisor/tools")
 sys.path.insert(0, HERE)
 
+import bochs  # noqa: E402
 import janus_machine  # noqa: E402
+import qemu  # noqa: E402
 import verdict  # noqa: E402
 
 # For each fault: what to replace in run.toml, each exactly once.
@@ -86,6 +90,8 @@ def has_ended(machine, name):
 
 def watch(machine, names, limit):
     """Follows the machine until all guests are at their end, it ends, or time is up. Says why it stopped."""
+    grace = CRASH_GRACE * machine.emulator.slow
+    limit *= machine.emulator.slow
     panicking = {}
     while machine.seconds() < limit:
         if not machine.pump(0.5):
@@ -94,7 +100,7 @@ def watch(machine, names, limit):
             if machine.reports(name).get("end") == "panic":
                 panicking.setdefault(name, machine.seconds())
         waits = (n for n in names if not has_ended(machine, n))
-        if all(n in panicking and machine.seconds() - panicking[n] > CRASH_GRACE for n in waits):
+        if all(n in panicking and machine.seconds() - panicking[n] > grace for n in waits):
             return "all guests are at their end"
     return f"time is up: {limit} seconds"
 
@@ -126,33 +132,39 @@ def finish(machine, guests, why):
 QUIT_STATUS = 1 << 1 | 1  # how QEMU ends when `quit` writes 1 to isa-debug-exit
 
 
-def run_shell(iso):
+def run_shell(iso, maker):
     """The machine with COM1 on this terminal; the monitor's `quit` or Janus' end ends it."""
-    command = janus_machine.qemu_command(iso)
-    status = subprocess.run(command, check=False).returncode
+    if maker == "intel":
+        return bochs.run_on_terminal(iso)
+    status = subprocess.run(qemu.qemu_command(iso), check=False).returncode
     return 0 if status == QUIT_STATUS else status
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Boots the two guests and judges what they report.")
+    parser.add_argument("--cpu", choices=("amd", "intel"), default="amd", help="whose CPU the machine has")
     parser.add_argument("--fault", choices=sorted(FAULTS))
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     parser.add_argument("--elf", default=os.path.join(ROOT, "build/janus.elf"))
     parser.add_argument("--guests", default=os.path.join(ROOT, "build/guests"))
-    parser.add_argument("--limit", type=float, default=300, help="seconds until we give up")
+    parser.add_argument("--limit", type=float, default=300, help="QEMU's seconds until we give up")
     parser.add_argument("--uefi", action="store_true")
     parser.add_argument("--shell", action="store_true")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.uefi and args.cpu == "intel":
+        parser.error("Bochs has no UEFI firmware")
+    return args
 
 
 def main():
     args = parse_arguments()
     iso, config = make_image(args, args.fault)
     if args.shell:
-        return run_shell(iso)
+        return run_shell(iso, args.cpu)
     guests = list(expected_guests(config, args.guests))
     log = os.path.join(os.path.dirname(iso), "com1.log")
-    machine = janus_machine.Machine(iso, log=log, uefi=args.uefi)
+    firmware = {"uefi": True} if args.uefi else {}
+    machine = janus_machine.Machine(iso, maker=args.cpu, log=log, **firmware)
 
     def show(who, text):
         print(f"{machine.seconds():6.1f} [{who}] {text}", flush=True)

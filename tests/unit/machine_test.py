@@ -1,4 +1,4 @@
-"""janus_machine.py, verdict.py and run.py, with a script in place of QEMU: what they take, and what they refuse."""
+"""janus_machine.py, its two emulators, verdict.py and run.py, with a script in place of QEMU and of Bochs."""
 
 import importlib
 import os
@@ -8,6 +8,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests/system"))
+bochs = importlib.import_module("bochs")
 machine_module = importlib.import_module("janus_machine")
 verdict = importlib.import_module("verdict")
 run = importlib.import_module("run")
@@ -202,6 +203,118 @@ def test_keys_reach_the_machine():
 def test_a_living_machine_is_ended():
     with scripted(["[a] x"], "time.sleep(600)") as machine:
         machine.expect("a", "x", 10)
-        process = machine.child.pid
+        process = machine.emulator.pid
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+# Bochs
+
+
+BOCHS = r"""
+import re, socket, sys
+config = open("bochsrc").read()
+com1 = socket.create_connection(("127.0.0.1", int(re.search(r"dev=127.0.0.1:(\d+)", config)[1])))
+
+def say(*lines):
+    com1.sendall("".join(line + "\r\n" for line in lines).encode())
+
+def log(*lines):
+    with open("bochs.log", "a") as file:
+        file.writelines(line + "\n" for line in lines)
+
+"""
+SHUTDOWN = "01p[UNMAP ] >>PANIC<< " + bochs.ORDERED_END
+
+
+def scripted_bochs(body, **options):
+    """A machine in a Bochs that only runs @body, which has say() and log()."""
+    emulator = bochs.Bochs("some.iso", program=(sys.executable, "-c", BOCHS + body), **options)
+    return machine_module.Machine(emulator=emulator)
+
+
+def test_bochs_is_told_what_was_asked_for():
+    plain = bochs.config(1234, "/x/janus.iso")
+    assert "cpu: model=corei7_skylake_x, count=2, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=1\n" in plain
+    assert "dev=127.0.0.1:1234\n" in plain and 'path="/x/janus.iso"' in plain
+    other = bochs.config(1, "a", cpu="tigerlake", smp=3, memory=512, ignore_bad_msrs=False, ips=7)
+    assert "model=tigerlake, count=3, ips=7, reset_on_triple_fault=0, ignore_bad_msrs=0\n" in other
+    assert "memory: guest=512, host=512\n" in other
+    with pytest.raises(TypeError):
+        bochs.config(1, "a", drives=["d"])
+
+
+def test_bochs_speaks_and_listens():
+    with scripted_bochs("say('BIOS', '[a] one')\nsay('[a] ' + repr(com1.recv(8, socket.MSG_WAITALL)))") as machine:
+        machine.expect("a", "one", 10)
+        machine.monitor("guests")
+        assert machine.expect("a", "'.*'", 10)[0] == r"'\x01guests\r'"
+        assert machine.lines["firmware"] == ["BIOS"]
+
+
+def test_bochs_last_words_are_read_though_keys_were_left():
+    """With keys that no one took, the connection ends with a reset, not in order."""
+    body = "com1.recv(1); say('[janus] the end'); com1.sendall(b'[janus] half a line'); sys.exit(1)"
+    with scripted_bochs(body) as machine:
+        machine.send("keys")
+        assert machine.exit_status(10) == 1
+        machine.send("more keys")
+    assert machine.lines["janus"] == ["the end", "half a line"]
+
+
+def test_bochs_own_complaints_are_shown():
+    body = f"""
+log("00i[CPU0 ] fine", "01e[CPU0 ] VMFAIL: VMCS EXEC CTRL: invalid EPTPTR value", "02i[CPU0 ] fine", {SHUTDOWN!r})
+log("03i[CPU0 ] | RAX=5")
+say("[janus] bad")
+"""
+    with scripted_bochs(body) as machine:
+        with pytest.raises(machine_module.MachineError, match="VMFAIL.*invalid EPTPTR") as raised:
+            machine.expect("janus", "good", 10)
+        assert "fine" not in str(raised.value) and "RAX" not in str(raised.value)
+        folder = machine.emulator.folder
+    assert "VMFAIL" in machine.tail()
+    assert not os.path.exists(folder)
+
+
+def test_a_panic_of_bochs_comes_with_the_registers():
+    lines = ["1e[CPU0 ] VMEXIT x", "2p[CPU0 ] >>PANIC<< exception(): 3rd (13) exception", "2i[CPU0 ] | RAX=5"]
+    assert bochs.complaints_in(["0i[CPU0 ] | RAX=4", *lines]) == lines
+    many = [f"{i}e[CPU0 ] VMFAIL {i}" for i in range(1000)]
+    assert bochs.complaints_in(many) == many[-bochs.COMPLAINTS_MAX :]
+
+
+def test_a_bochs_that_does_not_start_says_why():
+    emulator = bochs.Bochs("some.iso", program=(sys.executable, "-c", "print('>>PANIC<< bochsrc:5: no such model')"))
+    with machine_module.Machine(emulator=emulator) as machine:
+        with pytest.raises(machine_module.MachineError, match="ended before(.*\n)*.*no such model"):
+            machine.expect("janus", "x", 10)
+
+
+def test_waits_for_bochs_are_longer():
+    with scripted_bochs("import time; time.sleep(1); say('[a] late'); time.sleep(20)") as machine:
+        machine.expect("a", "late", 0.5)
+        with pytest.raises(machine_module.MachineError, match="not within 0.8 seconds"):
+            machine.expect("a", "never", 0.1)
+
+
+def test_a_living_bochs_is_ended():
+    with scripted_bochs("import time; say('[a] x'); time.sleep(600)") as machine:
+        machine.expect("a", "x", 10)
+        process = machine.emulator.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+@pytest.mark.parametrize("last,status", [(SHUTDOWN, 0), ("1p[CPU0 ] >>PANIC<< 3rd (13) exception", 1)])
+def test_bochs_on_a_terminal(monkeypatch, tmp_path, capfd, last, status):
+    body = f"say('ready'); say('got ' + com1.recv(4, socket.MSG_WAITALL).decode()); log({last!r})"
+    keys = tmp_path / "keys"
+    keys.write_text("quit")
+    monkeypatch.setattr(bochs, "PROGRAM", (sys.executable, "-c", BOCHS + body))
+    with open(keys, encoding="utf-8") as typed:
+        monkeypatch.setattr(sys, "stdin", typed)
+        assert bochs.run_on_terminal("some.iso") == status
+    said = capfd.readouterr().out
+    assert "ready" in said and "got quit" in said
+    assert ("exception" in said) == (status == 1)

@@ -95,6 +95,7 @@ NORETURN static void end_machine(unsigned int code)
 {
 	const char *word = "Shutdown";
 
+	uart_drain();
 	port_write8(PORT_DEBUG_EXIT, (uint8_t)code);
 	while (*word != 0) {
 		port_write8(PORT_BOCHS_EXIT, (uint8_t)*word++);
