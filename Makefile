@@ -123,7 +123,7 @@ help:
 	@echo 'make deps       install what is missing (done by run and test); make clean removes build/'
 
 # Package and what needs it. One that is there is not asked for again, so a built tree needs no network.
-DEPS := gcc:compiler binutils:linker clang:lint,fuzzing clang-format:lint universal-ctags:lint \
+DEPS := gcc:compiler binutils:linker clang:lint,fuzzing clang-format:lint clang-tidy:lint cppcheck:lint universal-ctags:lint \
 	libclang-rt-14-dev:fuzzing libcunit1-dev:unit-tests libxen-dev:ABI-test acpica-tools:ACPI-tables \
 	grub-common:ISO grub-pc-bin:ISO-for-BIOS grub-efi-amd64-bin:ISO-for-UEFI xorriso:ISO mtools:ISO \
 	qemu-system-x86:test-machine bochs:Intel-test-machine bochsbios:Intel-test-machine \
@@ -185,6 +185,7 @@ shell: deps guests
 
 lint:
 	$(PYTHON) tests/lint/lint.py
+	$(PYTHON) tests/lint/analyse.py $(RING0)
 
 format:
 	git ls-files '*.c' '*.h' | grep -v '^tests/' | xargs clang-format -i

@@ -155,20 +155,26 @@ static void send_next(struct ic *ic)
 
 /* ------------------------------------------------------------------ from the guest */
 
-static void take_negotiation(struct ic *ic, const uint8_t *body, uint32_t bytes)
+/* The framework's version and the device's, of one each that we offered. */
+static bool read_versions(const struct ic *ic, const uint8_t *body, uint32_t bytes, uint32_t chosen[2])
 {
 	struct icmsg_negotiate negotiate;
-	uint32_t chosen[2];
-	bool right = bytes >= sizeof(negotiate) + sizeof(chosen);
 
-	if (right) {
-		memcpy(&negotiate, body, sizeof(negotiate));
-		memcpy(chosen, body + sizeof(negotiate), sizeof(chosen));
-		right = negotiate.icframe_vercnt == 1 && negotiate.icmsg_vercnt == 1 &&
-		        has_version(frameworks, ARRAY_COUNT(frameworks), chosen[0]) &&
-		        has_version(ic->kind->versions, ic->kind->version_count, chosen[1]);
+	if (bytes < sizeof(negotiate) + 2 * sizeof(chosen[0])) {
+		return false;
 	}
-	if (!right) {
+	memcpy(&negotiate, body, sizeof(negotiate));
+	memcpy(chosen, body + sizeof(negotiate), 2 * sizeof(chosen[0]));
+	return negotiate.icframe_vercnt == 1 && negotiate.icmsg_vercnt == 1 &&
+	       has_version(frameworks, ARRAY_COUNT(frameworks), chosen[0]) &&
+	       has_version(ic->kind->versions, ic->kind->version_count, chosen[1]);
+}
+
+static void take_negotiation(struct ic *ic, const uint8_t *body, uint32_t bytes)
+{
+	uint32_t chosen[2];
+
+	if (!read_versions(ic, body, bytes, chosen)) {
 		vm_log(ic->vm, "vmbus: %s: the guest takes none of our versions", ic->kind->name);
 		set_state(ic, IC_REFUSED);
 		return;

@@ -4,6 +4,7 @@
  * Guests know these disks: vendor "Msft", SPC-3, a LUN that is absent still answers INQUIRY with qualifier 3 (a
  * failure without data would look like a disk to Linux), REPORT LUNS works on each path and target.
  */
+#include "base/check.h"
 #include "vmbus/scsi.h"
 
 #define SECTOR_SHIFT 9u
@@ -93,6 +94,15 @@ static const struct scsi_disk *find_disk(const struct scsi_bus *bus, const struc
 	return &bus->disks[command->lun];
 }
 
+/* Of a command that needs_disk(): scsi_decode() has looked. */
+static const struct scsi_disk *get_disk(const struct scsi_bus *bus, const struct scsi_command *command)
+{
+	const struct scsi_disk *disk = find_disk(bus, command);
+
+	CHECK(disk != NULL);
+	return disk;
+}
+
 static bool is_read_only(const struct scsi_disk *disk)
 {
 	return disk->read_only || block_is_read_only(disk->block);
@@ -116,7 +126,7 @@ static bool check_range(const struct scsi_disk *disk, struct scsi_command *comma
 static void transfer(const struct scsi_bus *bus, struct scsi_command *command, enum scsi_action action,
                      uint64_t sector, uint32_t count)
 {
-	const struct scsi_disk *disk = find_disk(bus, command);
+	const struct scsi_disk *disk = get_disk(bus, command);
 
 	if (action == SCSI_WRITE && is_read_only(disk)) {
 		fail(command, SCSI_SENSE_DATA_PROTECT, SCSI_ASC_WRITE_PROTECTED);
@@ -221,7 +231,7 @@ static void scsi_verify_10(const struct scsi_bus *bus, struct scsi_command *comm
 		fail_field(command);
 		return;
 	}
-	(void)check_range(find_disk(bus, command), command, sector, count);
+	(void)check_range(get_disk(bus, command), command, sector, count);
 }
 
 static void scsi_verify_12(const struct scsi_bus *bus, struct scsi_command *command)
@@ -237,7 +247,7 @@ static void scsi_verify_16(const struct scsi_bus *bus, struct scsi_command *comm
 static void scsi_synchronize_cache(const struct scsi_bus *bus, struct scsi_command *command)
 {
 	command->action = SCSI_FLUSH;
-	command->block = find_disk(bus, command)->block;
+	command->block = get_disk(bus, command)->block;
 }
 
 void scsi_finish_io(struct scsi_command *command, enum block_status status)
@@ -387,7 +397,7 @@ static void scsi_report_luns(const struct scsi_bus *bus, struct scsi_command *co
 {
 	uint32_t count = command->path == 0 && command->target == 0 ? bus->disk_count : 0;
 
-	put_be(command->data, count * 8, 4);
+	put_be(command->data, count * 8ull, 4);
 	for (uint32_t i = 0; i < count; i++) {
 		command->data[8 + i * 8 + 1] = (uint8_t)i;
 	}
@@ -396,7 +406,7 @@ static void scsi_report_luns(const struct scsi_bus *bus, struct scsi_command *co
 
 static void scsi_read_capacity_10(const struct scsi_bus *bus, struct scsi_command *command)
 {
-	uint64_t last = block_sector_count(find_disk(bus, command)->block) - 1;
+	uint64_t last = block_sector_count(get_disk(bus, command)->block) - 1;
 
 	put_be(&command->data[0], last < UINT32_MAX ? last : UINT32_MAX, 4);
 	put_be(&command->data[4], BLOCK_SECTOR_BYTES, 4);
@@ -409,7 +419,7 @@ static void scsi_service_action_in(const struct scsi_bus *bus, struct scsi_comma
 		fail_field(command);
 		return;
 	}
-	put_be(&command->data[0], block_sector_count(find_disk(bus, command)->block) - 1, 8);
+	put_be(&command->data[0], block_sector_count(get_disk(bus, command)->block) - 1, 8);
 	put_be(&command->data[8], BLOCK_SECTOR_BYTES, 4);
 	answer(command, 32, get_be(&command->cdb[10], 4));
 }
@@ -453,7 +463,7 @@ static uint32_t fill_mode_page(const struct scsi_command *command, uint8_t *page
 /* WP, and that FUA is understood. */
 static uint8_t mode_parameter(const struct scsi_bus *bus, const struct scsi_command *command)
 {
-	return is_read_only(find_disk(bus, command)) ? 0x90 : 0x10;
+	return is_read_only(get_disk(bus, command)) ? 0x90 : 0x10;
 }
 
 static void scsi_mode_sense_6(const struct scsi_bus *bus, struct scsi_command *command)

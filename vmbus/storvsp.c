@@ -556,6 +556,7 @@ static bool storvsp_close(void *device)
 {
 	struct storvsp *dev = device;
 	struct storvsp_request *request;
+	struct list_node *node;
 
 	if (dev->held != NULL) {
 		request_free(dev, dev->held);
@@ -565,8 +566,8 @@ static bool storvsp_close(void *device)
 		dev->io_count--;
 		request_free(dev, request);
 	}
-	while (!list_is_empty(&dev->replies)) {
-		request_free(dev, CONTAINER_OF(list_take_first(&dev->replies), struct storvsp_request, node));
+	for (node = list_take_first(&dev->replies); node != NULL; node = list_take_first(&dev->replies)) {
+		request_free(dev, CONTAINER_OF(node, struct storvsp_request, node));
 	}
 	return dev->io_count == 0;
 }
@@ -640,4 +641,4 @@ bool storvsp_create(struct vmbus *bus)
 	return true;
 }
 
-_Static_assert(sizeof(struct storvsp) <= 256 * 1024, "vm_alloc's limit");
+_Static_assert(sizeof(struct storvsp) <= 256u << 10, "vm_alloc's limit");

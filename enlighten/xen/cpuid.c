@@ -138,7 +138,8 @@ static bool write_page(struct vm *vm, gpa_t at)
 		for (uint32_t i = 0; i < STUBS_A_STEP; i++) {
 			fill_stub(stubs + i * XEN_HYPERCALL_STUB_BYTES, n + i, opcode);
 		}
-		if (vm_write(vm, gpa(at.v + n * XEN_HYPERCALL_STUB_BYTES), stubs, sizeof(stubs)) != VM_OK) {
+		if (vm_write(vm, gpa(at.v + (uint64_t)n * XEN_HYPERCALL_STUB_BYTES), stubs, sizeof(stubs)) !=
+		    VM_OK) {
 			return false;
 		}
 	}

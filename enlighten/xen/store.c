@@ -311,10 +311,10 @@ static struct store_node *node_clone(struct store *store, enum store_who who, co
 			store_free(store, clone, node_bytes(node));
 			return NULL;
 		}
-	}
-	for (uint32_t i = 0; i < node->child_count; i++) {
-		clone->children[i] = node->children[i];
-		clone->children[i]->ref_count++;
+		for (uint32_t i = 0; i < node->child_count; i++) {
+			clone->children[i] = node->children[i];
+			clone->children[i]->ref_count++;
+		}
 	}
 	if (clone->value != NULL) {
 		clone->value->ref_count++;

@@ -108,9 +108,10 @@ static enum store_error take_path_only(struct xenstore *xs, struct store_call *c
 	uint32_t at;
 	enum store_error error = take_call(xs, call);
 
-	if (error == STORE_OK) {
-		error = take_path(xs, &at);
+	if (error != STORE_OK) {
+		return error;
 	}
+	error = take_path(xs, &at);
 	return error == STORE_OK && at != xs->in.len ? STORE_EINVAL : error;
 }
 

@@ -41,7 +41,8 @@ static bool post_gpadl(struct hv_channel *channel, uint32_t id, const struct gue
 	        .head = {.header.msgtype = CHANNELMSG_GPADL_HEADER,
 	                 .child_relid = channel->relid,
 	                 .gpadl = id,
-	                 .range_buflen = (uint16_t)(sizeof(message.range) + count * 8),
+	                 .range_buflen =
+	                         (uint16_t)(sizeof(message.range) + count * sizeof(message.frames[0])),
 	                 .rangecount = 1},
 	        .range = {.byte_count = count * PAGE_BYTES},
 	};

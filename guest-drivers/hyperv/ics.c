@@ -57,7 +57,7 @@ static bool negotiate(struct hv_ic *ic, uint8_t *body, uint32_t bytes)
 	}
 	memcpy(&head, body, sizeof(head));
 	if (head.icframe_vercnt > VERSIONS_MAX || head.icmsg_vercnt > VERSIONS_MAX ||
-	    sizeof(head) + (head.icframe_vercnt + head.icmsg_vercnt) * 4u > bytes) {
+	    sizeof(head) + (head.icframe_vercnt + head.icmsg_vercnt) * sizeof(chosen[0]) > bytes) {
 		return false;
 	}
 	chosen[0] = choose(body + sizeof(head), head.icframe_vercnt, IC_VERSION(3, 0));

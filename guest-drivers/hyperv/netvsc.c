@@ -85,7 +85,7 @@ static bool take_section(struct hv_netvsc *net)
 	if (answer->status != NVSP_STAT_SUCCESS || answer->num_sections != 1 || answer->section.offset != 0 ||
 	    answer->section.sub_alloc_size < SLOT_BYTES_MIN ||
 	    (uint64_t)answer->section.sub_alloc_size * answer->section.num_sub_allocs >
-	            HV_NET_RECEIVE_PAGES * PAGE_BYTES) {
+	            (uint64_t)HV_NET_RECEIVE_PAGES * PAGE_BYTES) {
 		return false;
 	}
 	net->slot_bytes = answer->section.sub_alloc_size;

@@ -89,7 +89,7 @@ bool rtc_to_seconds(const struct rtc_time *t, uint64_t *seconds)
 		days += month_days(t->year, month);
 	}
 	days += t->day - 1u;
-	*seconds = days * S_PER_DAY + t->hour * 3600u + t->minute * 60u + t->second;
+	*seconds = days * S_PER_DAY + t->hour * UINT64_C(3600) + t->minute * UINT64_C(60) + t->second;
 	return true;
 }
 

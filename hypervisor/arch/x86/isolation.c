@@ -33,7 +33,7 @@ static const struct row rows[] = {
 
 static const char *const test_texts[] = {
         [TEST_NONE] = "",
-#define ISOLATION_TEST(name, field, bits, text) [TEST_##name] = text,
+#define ISOLATION_TEST(name, field, bits, text) [TEST_##name] = (text),
 #include "specs/isolation.def"
 };
 
