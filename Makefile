@@ -54,9 +54,13 @@ HOSTED_C := $(FACES) $(BACKENDS) $(PLATFORM) $(PURE) $(wildcard tests/host/*.c g
 UNIT_C := $(wildcard tests/unit/*_test.c)
 LOOPBACK_C := $(wildcard tests/loopback/*_test.c)
 LOOPBACK_LIB := $(filter-out $(LOOPBACK_C),$(wildcard tests/loopback/*.c))
+FAULT_C := $(wildcard tests/faults/*_test.c)
+FAULT_LIB := $(filter-out $(FAULT_C),$(wildcard tests/faults/*.c)) \
+	$(addprefix tests/loopback/,loopback.c xen_loopback.c hv_loopback.c)
 FUZZ_C := $(wildcard tests/fuzz/*_fuzz.c)
 UNIT_BIN := $(UNIT_C:tests/unit/%.c=$(B)/unit/%)
 LOOPBACK_BIN := $(LOOPBACK_C:tests/loopback/%.c=$(B)/loopback/%)
+FAULT_BIN := $(FAULT_C:tests/faults/%.c=$(B)/faults/%)
 LOOPBACK_TSAN := $(LOOPBACK_C:tests/loopback/%.c=$(B)/tsan/%)
 FUZZ_BIN := $(FUZZ_C:tests/fuzz/%.c=$(B)/fuzz/%)
 
@@ -85,6 +89,11 @@ $(B)/loopback/%: tests/loopback/%.c $(B)/san/libjanus.a $(LOOPBACK_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(HOSTED) $(SAN) -MMD -MP -o $@ $< $(LOOPBACK_LIB) $(B)/san/libjanus.a -lcunit
 
+FAULT_OBJ := $(FAULT_LIB:%=$(B)/san/obj/%.o)
+$(B)/faults/%: tests/faults/%.c $(FAULT_OBJ) $(B)/san/libjanus.a
+	@mkdir -p $(@D)
+	$(CC) $(HOSTED) $(SAN) -MMD -MP -o $@ $< $(FAULT_OBJ) $(B)/san/libjanus.a -lcunit
+
 $(B)/tsan/%: tests/loopback/%.c $(B)/thr/libjanus.a $(LOOPBACK_LIB)
 	@mkdir -p $(@D)
 	$(CLANG) $(HOSTED) -fsanitize=thread -MMD -MP -o $@ $< $(LOOPBACK_LIB) $(B)/thr/libjanus.a -lcunit
@@ -107,7 +116,8 @@ $(B)/covbin/%: tests/loopback/%.c $(B)/cov/libjanus.a $(LOOPBACK_LIB)
 # ---- what people make ----
 
 .DEFAULT_GOAL := help
-.PHONY: help deps guests iso run shell test unit loopback tsan fuzz-smoke fuzz fuzz-check mutants system soak lint format cover bench clean own-guests
+.SECONDARY: $(FAULT_OBJ)
+.PHONY: faults faults-quick help deps guests iso run shell test unit loopback tsan fuzz-smoke fuzz fuzz-check mutants system soak lint format cover bench clean own-guests
 
 help:
 	@echo 'make run        boot two Debian guests, one on each face, and judge what they report (FAULT=disk|net|crash)'
@@ -117,8 +127,9 @@ help:
 	@echo 'make soak       all system tests with the long ones'
 	@echo 'make bench      emulated instructions of the exit path, on both faces'
 	@echo 'make iso        build/run/janus.iso: BIOS and UEFI'
-	@echo 'make unit loopback tsan fuzz-smoke system lint cover   the parts'
+	@echo 'make unit loopback faults-quick tsan fuzz-smoke system lint cover   the parts'
 	@echo 'make fuzz S=60  every fuzz target for S seconds; make fuzz-check: does each find its seeded bugs'
+	@echo 'make faults     every fault at every point: disks, memory, doorbells, clocks, ends, power cuts; 10,000 cycles'
 	@echo 'make mutants    does a test notice each check that is taken out'
 	@echo 'make deps       install what is missing (done by run and test); make clean removes build/'
 
@@ -210,6 +221,24 @@ loopback: $(LOOPBACK_BIN)
 tsan: $(LOOPBACK_TSAN)
 	$(call run_all,$(LOOPBACK_TSAN),loopback under the thread sanitizer)
 
+# Faults of our own side. $(1): nothing, or --full for every point. Prints the table of what was swept.
+define fault_all
+	@failed=0; for t in $(FAULT_BIN); do \
+		timeout 600 $$t $(1) > $$t.log 2>&1 || { failed=$$((failed + 1)); echo "FAILED: $$t $(1)"; tail -n 40 $$t.log; }; done; \
+	printf '%-34s %-7s %9s\n' fault face passed; \
+	grep -h '^fault: ' $(addsuffix .log,$(FAULT_BIN)) | sed 's/^fault: //'; \
+	cat $(addsuffix .log,$(FAULT_BIN)) | awk '/^fault: / {kinds++; for (i = 2; i < NF; i++) if ($$i == "xen" || $$i == "hyperv" || $$i == "both") points += $$(i + 1)} \
+		/acknowledged writes checked/ {for (i = 1; i < NF; i++) {if ($$i == "checked:") n += $$(i + 1); if ($$i == "lost:") lost += $$(i + 1)}} \
+		END {printf "faults: %d sweeps, %d points passed; acknowledged writes checked: %d, lost: %d\n", kinds, points, n, lost}'; \
+	echo "faults: $(words $(FAULT_BIN)) programs, $$failed failed"; [ $$failed = 0 ]
+endef
+
+faults: $(FAULT_BIN)
+	$(call fault_all,--full)
+
+faults-quick: $(FAULT_BIN)
+	$(call fault_all)
+
 COVER_BIN := $(UNIT_C:tests/unit/%.c=$(B)/covbin/%) $(LOOPBACK_C:tests/loopback/%.c=$(B)/covbin/%)
 cover: $(COVER_BIN)
 	@find $(B)/cov -name '*.gcda' -delete
@@ -250,9 +279,9 @@ bench: deps own-guests
 	$(MAKE) -j2 $(B)/janus.elf
 	$(PYTHON) tests/bench/bench.py $(OF_CPU)
 
-PARTS := lint unit loopback tsan fuzz-smoke system
+PARTS := lint unit loopback faults-quick tsan fuzz-smoke system
 test: deps guests abi-headers
-	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf own-guests $(UNIT_BIN) $(LOOPBACK_BIN) $(LOOPBACK_TSAN) $(FUZZ_BIN) > $(B)/build.log 2>&1 \
+	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf own-guests $(UNIT_BIN) $(LOOPBACK_BIN) $(FAULT_BIN) $(LOOPBACK_TSAN) $(FUZZ_BIN) > $(B)/build.log 2>&1 \
 		|| { grep -E 'error|Error' $(B)/build.log | head -n 20; exit 1; }
 	@for part in $(PARTS); do start=$$(date +%s); echo "== $$part"; \
 		$(MAKE) --no-print-directory $$part || { echo "FAILED: make $$part"; exit 1; }; \

@@ -37,7 +37,7 @@ void hyperv_fill_hypercall_page(struct vm *vm, struct vm_page *page)
 void hyperv_fill_tsc_page(struct vm_page *page, const struct clock *clock)
 {
 	const struct hv_reference_tsc_page content = {
-	        .tsc_sequence = clock->stable ? 1 : 0,
+	        .tsc_sequence = clock->stable && clock_reference_scale(clock) != 0 ? 1 : 0,
 	        .tsc_scale = clock_reference_scale(clock),
 	        .tsc_offset = 0,
 	};

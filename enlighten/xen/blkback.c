@@ -373,15 +373,15 @@ static bool blkback_create(struct xenbus_device *device)
 	return true;
 }
 
-static void blkback_offer(struct xenbus_device *device)
+static bool blkback_offer(struct xenbus_device *device)
 {
 	const struct blkback *blk = device->instance;
 
-	xenbus_write(device, "feature-flush-cache", "1");
-	xenbus_write(device, "sectors", "%llu", (unsigned long long)block_sector_count(blk->block));
-	xenbus_write(device, "sector-size", "%u", BLOCK_SECTOR_BYTES);
-	xenbus_write(device, "physical-sector-size", "%u", BLOCK_SECTOR_BYTES);
-	xenbus_write(device, "info", "%u", blk->read_only ? VDISK_READONLY : 0);
+	return xenbus_write(device, "feature-flush-cache", "1") &&
+	       xenbus_write(device, "sectors", "%llu", (unsigned long long)block_sector_count(blk->block)) &&
+	       xenbus_write(device, "sector-size", "%u", BLOCK_SECTOR_BYTES) &&
+	       xenbus_write(device, "physical-sector-size", "%u", BLOCK_SECTOR_BYTES) &&
+	       xenbus_write(device, "info", "%u", blk->read_only ? VDISK_READONLY : 0);
 }
 
 static bool blkback_connect(struct xenbus_device *device)

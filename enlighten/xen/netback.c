@@ -33,7 +33,7 @@ static bool netback_create(struct xenbus_device *device)
 	return true;
 }
 
-static void netback_offer(struct xenbus_device *device)
+static bool netback_offer(struct xenbus_device *device)
 {
 	static const char *const features[] = {
 	        "feature-rx-copy",           "feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6",
@@ -41,8 +41,11 @@ static void netback_offer(struct xenbus_device *device)
 	};
 
 	for (uint32_t i = 0; i < ARRAY_COUNT(features); i++) {
-		xenbus_write(device, features[i], "1");
+		if (!xenbus_write(device, features[i], "1")) {
+			return false;
+		}
 	}
+	return true;
 }
 
 /* True if the frontend wrote a 1 there. */

@@ -67,7 +67,7 @@ bool xenbus_read_is(struct xenbus_device *device, const char *name, const char *
 	return expected[len] == 0;
 }
 
-void xenbus_write(struct xenbus_device *device, const char *name, const char *format, ...)
+bool xenbus_write(struct xenbus_device *device, const char *name, const char *format, ...)
 {
 	char path[XENBUS_VALUE_MAX], value[XENBUS_VALUE_MAX];
 	va_list args;
@@ -78,7 +78,9 @@ void xenbus_write(struct xenbus_device *device, const char *name, const char *fo
 	va_end(args);
 	if (!xenbus_put(device->bus, TREE_HOST, path, value)) {
 		vm_log(device->vm, "xenbus: no memory for %s", path);
+		return false;
 	}
+	return true;
 }
 
 void xenbus_kick(struct xenbus_device *device)
@@ -91,19 +93,24 @@ void xenbus_kick(struct xenbus_device *device)
 
 /* ------------------------------------------------------------------ states */
 
+static void tell_state(struct xenbus_device *device)
+{
+	device->untold = !xenbus_write(device, "state", "%u", (unsigned int)device->state);
+}
+
 static void set_state(struct xenbus_device *device, uint32_t state)
 {
 	if (device->state != state) {
 		device->state = state;
-		xenbus_write(device, "state", "%u", (unsigned int)state);
+		tell_state(device);
 	}
 }
 
 /* The frontend starts: new, or again after a close or without one. */
 static void front_initialising(struct xenbus_device *device)
 {
-	if (device->state != XenbusStateInitWait && device->driver->disconnect(device)) {
-		device->driver->offer(device);
+	if (device->state != XenbusStateInitWait && device->driver->disconnect(device) &&
+	    device->driver->offer(device)) {
 		set_state(device, XenbusStateInitWait);
 	}
 }
@@ -141,6 +148,9 @@ static void device_look(struct xenbus_device *device)
 {
 	uint32_t raw_state;
 
+	if (device->untold) {
+		tell_state(device);
+	}
 	if (!xenbus_read_number(device, "state", &raw_state)) {
 		raw_state = XenbusStateUnknown;
 	}

@@ -21,8 +21,8 @@ struct xenbus_driver {
 	bool (*create)(struct xenbus_device *device);
 	/* Lets go of everything; the guest does not run, nothing comes any more after it. */
 	void (*destroy)(struct xenbus_device *device);
-	/* Writes the backend's features, before state 2. */
-	void (*offer)(struct xenbus_device *device);
+	/* Writes the backend's features, before state 2. False: no memory for one. */
+	bool (*offer)(struct xenbus_device *device);
 	/* Takes what the frontend has written. False: it is wrong (logged); nothing is held then. */
 	bool (*connect)(struct xenbus_device *device);
 	/*
@@ -40,6 +40,7 @@ struct xenbus_device {
 	uint32_t id; /* in the paths */
 	uint32_t index; /* in vm_config() */
 	uint32_t state; /* of the backend, XenbusState* */
+	bool untold; /* there was no memory to write the state: again at the next look */
 	void *instance; /* the driver's */
 	char front[48]; /* its directories in the store */
 	char back[56];
@@ -49,8 +50,9 @@ struct xenbus_device {
 MUST_CHECK bool xenbus_read_number(struct xenbus_device *device, const char *name, uint32_t *number);
 /* True if the frontend's text is @expected; false also if there is none. */
 bool xenbus_read_is(struct xenbus_device *device, const char *name, const char *expected);
-/* A node of the backend's directory, that the guest can read. Failure (no memory) is logged. */
-void xenbus_write(struct xenbus_device *device, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
+/* A node of the backend's directory, that the guest can read. False: no memory, which is logged. */
+MUST_CHECK bool xenbus_write(struct xenbus_device *device, const char *name, const char *format, ...)
+        PRINTF_LIKE(3, 4);
 
 /* The bus looks at its devices again. Any context, locks below RANK_WORK. */
 void xenbus_kick(struct xenbus_device *device);

@@ -71,9 +71,21 @@ bool host_vm_check_no_leaks(struct vm *vm);
  */
 void host_fail_alloc_after(struct vm *vm, uint32_t count);
 void host_fail_alloc_never(struct vm *vm);
+/* Only the @nth (1 and up) allocation from now on fails; 0: none does. host_fail_alloc_fired(): it has. */
+void host_fail_alloc_nth(struct vm *vm, uint64_t nth);
+bool host_fail_alloc_fired(struct vm *vm);
+/* The same for pins: as if the guest had no RAM there. */
+void host_fail_pin_nth(struct vm *vm, uint64_t nth);
+bool host_fail_pin_fired(struct vm *vm);
 /* Allocations tried since creation or reset: to fail each of them in turn. */
 uint64_t host_alloc_count(struct vm *vm);
 uint64_t host_alloc_bytes(struct vm *vm); /* held now by vm_alloc() */
+
+/*
+ * The clock of guests made from now on whose configuration names none; NULL: the default again. It
+ * stays in place as long as they live.
+ */
+void host_default_clock(struct clock *clock);
 
 /* ------------------------------------------------------------------ its memory */
 
@@ -160,6 +172,8 @@ uint64_t host_vcpu_flush_mask(struct vcpu *vcpu);
  */
 void host_time_set(struct vm *vm, uint64_t ns);
 void host_time_advance_ns(struct vm *vm, uint64_t ns);
+/* The host stood still: it is @ns later, and no timer has run meanwhile. */
+void host_time_jump_ns(struct vm *vm, uint64_t ns);
 /* From now on guest time runs with the host's monotonic clock. */
 void host_time_real(struct vm *vm);
 /* The guest's TSC now, by its clock. */
@@ -189,6 +203,12 @@ struct host_threads *host_threads_start(struct vm *const *vms, uint32_t vm_count
 					uint32_t thread_count);
 /* On return no thread runs; what is queued stays queued. */
 void host_threads_stop(struct host_threads *threads);
+
+/*
+ * @relaxed(@context) is called in each lock_relax(): so that what is waited for can come in a test
+ * of one thread. NULL: no more. It takes no lock that its caller may hold.
+ */
+void host_relax_hook(void (*relaxed)(void *context), void *context);
 
 /* ------------------------------------------------------------------ what was recorded */
 

@@ -133,6 +133,8 @@ void host_memory_reset(struct vm *vm)
 	}
 	vm->alloc_tries = 0;
 	vm->fail_armed = false;
+	vm->fail_alloc_nth = 0;
+	vm->fail_pin_nth = 0;
 	vm->translate = NULL;
 }
 
@@ -332,12 +334,25 @@ enum vm_status vcpu_write_linear(struct vcpu *vcpu, uint64_t to, const void *fro
 
 /* ------------------------------------------------------------------ pages */
 
+/* One step towards the event that is to fail; true if this is the one. memory_lock held. */
+static bool nth_comes(uint64_t *nth, bool *fired)
+{
+	if (*nth == 0 || --*nth != 0) {
+		return false;
+	}
+	*fired = true;
+	return true;
+}
+
 struct vm_page *vm_page_pin(struct vm *vm, gpa_t at)
 {
 	struct vm_page *page;
 
 	spin_lock(&vm->memory_lock);
 	page = page_find(vm, at.v, VM_ACCESS_READ | VM_ACCESS_WRITE);
+	if (nth_comes(&vm->fail_pin_nth, &vm->fail_pin_fired)) {
+		page = NULL;
+	}
 	if (page != NULL) {
 		page_touch(vm, page);
 		__atomic_fetch_add(&page->pin_count, 1, __ATOMIC_RELAXED);
@@ -362,6 +377,9 @@ void vm_page_unpin(struct vm *vm, struct vm_page *page)
 static bool alloc_may(struct vm *vm)
 {
 	vm->alloc_tries++;
+	if (nth_comes(&vm->fail_alloc_nth, &vm->fail_alloc_fired)) {
+		return false;
+	}
 	if (!vm->fail_armed) {
 		return true;
 	}
@@ -628,6 +646,32 @@ void host_fail_alloc_never(struct vm *vm)
 	spin_lock(&vm->memory_lock);
 	vm->fail_armed = false;
 	spin_unlock(&vm->memory_lock);
+}
+
+void host_fail_alloc_nth(struct vm *vm, uint64_t nth)
+{
+	spin_lock(&vm->memory_lock);
+	vm->fail_alloc_nth = nth;
+	vm->fail_alloc_fired = false;
+	spin_unlock(&vm->memory_lock);
+}
+
+bool host_fail_alloc_fired(struct vm *vm)
+{
+	return vm->fail_alloc_fired;
+}
+
+void host_fail_pin_nth(struct vm *vm, uint64_t nth)
+{
+	spin_lock(&vm->memory_lock);
+	vm->fail_pin_nth = nth;
+	vm->fail_pin_fired = false;
+	spin_unlock(&vm->memory_lock);
+}
+
+bool host_fail_pin_fired(struct vm *vm)
+{
+	return vm->fail_pin_fired;
 }
 
 uint64_t host_alloc_count(struct vm *vm)

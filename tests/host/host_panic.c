@@ -18,9 +18,21 @@ uint32_t *lock_held_ranks(void)
 	return &held_ranks;
 }
 
+static void (*relax_hook)(void *context);
+static void *relax_context;
+
+void host_relax_hook(void (*relaxed)(void *context), void *context)
+{
+	relax_context = context;
+	relax_hook = relaxed;
+}
+
 void lock_relax(void)
 {
 	sched_yield();
+	if (relax_hook != NULL) {
+		relax_hook(relax_context);
+	}
 }
 
 NORETURN void panic(const char *file, int line, const char *format, ...)

@@ -81,6 +81,8 @@ struct vm {
 	uint64_t alloc_bytes, alloc_live, alloc_tries;
 	bool fail_armed;
 	uint32_t fail_after;
+	uint64_t fail_alloc_nth, fail_pin_nth; /* counted down; 0: off */
+	bool fail_alloc_fired, fail_pin_fired;
 	uint32_t *touched; /* indexes of frames, so that reset is cheap */
 	uint64_t touched_count;
 	host_translate_fn *translate;

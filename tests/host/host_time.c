@@ -151,6 +151,13 @@ void host_time_advance_ns(struct vm *vm, uint64_t ns)
 	host_time_set(vm, vm_time_ns(vm) + ns);
 }
 
+void host_time_jump_ns(struct vm *vm, uint64_t ns)
+{
+	CHECK(!vm->real_time && vm_time_ns(vm) + ns >= vm_time_ns(vm));
+	__atomic_store_n(&vm->now_ns, vm_time_ns(vm) + ns, __ATOMIC_RELAXED);
+	host_vcpus_look(vm);
+}
+
 uint64_t host_run_timers(struct vm *vm)
 {
 	struct vm_timer *timer;

@@ -33,9 +33,19 @@ static void config_fill(struct vm *vm, const struct host_vm_config *config)
 	CHECK(host->vm.vcpu_count <= VM_VCPU_MAX);
 }
 
+static struct clock *default_clock;
+
+void host_default_clock(struct clock *clock)
+{
+	default_clock = clock;
+}
+
 /* TSC = nanoseconds: (tsc << 1) * 2^31 >> 32. */
 static void clock_fill(struct vm *vm)
 {
+	if (vm->host.vm.clock == NULL) {
+		vm->host.vm.clock = default_clock;
+	}
 	if (vm->host.vm.clock != NULL) {
 		return;
 	}
