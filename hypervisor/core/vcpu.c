@@ -317,6 +317,7 @@ static bool prepare_events(struct vcpu *vcpu)
 {
 	bool shadow = in_shadow(vcpu);
 	bool busy = vcpu->hvm.inject.kind != HVM_EVENT_NONE;
+	bool nmi_waits;
 
 	if (vcpu->nmi_pending && !busy && !shadow && !vcpu->hvm.nmi_blocked) {
 		vcpu->nmi_pending = false;
@@ -324,16 +325,17 @@ static bool prepare_events(struct vcpu *vcpu)
 		busy = true;
 	}
 	vcpu->hvm.want_nmi_window = vcpu->nmi_pending && vcpu->hvm.nmi_blocked;
+	nmi_waits = vcpu->nmi_pending && (shadow || vcpu->hvm.nmi_blocked);
 	vcpu->hvm.want_window = false;
 	if (!interrupt_is_pending(vcpu)) {
-		return vcpu->nmi_pending && shadow;
+		return nmi_waits;
 	}
 	if (!busy && !shadow && interrupts_open(vcpu)) {
 		inject_interrupt(vcpu);
-		return interrupt_is_pending(vcpu);
+		return nmi_waits || interrupt_is_pending(vcpu);
 	}
 	vcpu->hvm.want_window = !shadow && !busy;
-	return shadow || busy;
+	return nmi_waits || shadow || busy;
 }
 
 static void arm_timer(struct cpu *cpu, struct vcpu *vcpu, bool shadow)

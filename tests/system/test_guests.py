@@ -85,10 +85,10 @@ def test_shutdown_from_the_monitor(boot, face):
     assert machine.wait_end("idle", 60)[0] == "powered off"
 
 
-def test_shell():
+def test_shell(maker):
     """`make shell`, as a person at a terminal has it."""
-    shell = pexpect.spawn(sys.executable, [os.path.join(HERE, "run.py"), "--shell"], encoding="utf-8", timeout=120,
-                          dimensions=(50, 200))
+    shell = pexpect.spawn(sys.executable, [os.path.join(HERE, "run.py"), "--shell", "--cpu", maker], encoding="utf-8",
+                          timeout=120, dimensions=(50, 200))
     try:
         shell.expect("guest xen: started")
         shell.send("\x01")

@@ -172,6 +172,12 @@ def test_halting_for_good_on_one_cpu(boot_counting):
 
 
 @pytest.mark.parametrize("face", FACES)
+def test_an_nmi_waits_for_iret(boot, face):
+    report = check_own(boot([own_guest("pairs", face, "nmi", rounds=200)], memory=512, threads="multi"), "pairs", 60)
+    assert (report["taken"], report["deepest"]) == ("400", "1")
+
+
+@pytest.mark.parametrize("face", FACES)
 def test_triple_fault_ends_its_guest_only(boot, face):
     machine = boot([own_guest("bad", face, "triple"), own_guest("good", face, "storm", seconds=5)], memory=1024,
                    threads="multi")

@@ -123,9 +123,9 @@ struct hvm_vcpu {
 	bool flush_tlb; /* drop what this CPU has cached under any address-space id before this entry */
 	bool flush_nested; /* drop what is cached of nested tables, of all guests */
 	bool want_window; /* exit when an interrupt can be taken */
-	bool want_nmi_window; /* exit when an NMI can be taken; only where nmi_blocked is ever set */
+	bool want_nmi_window; /* exit when an NMI can be taken, if the CPU can tell that */
 	bool want_cr8; /* exit on MOV to CR8 */
-	bool nmi_blocked; /* both ways: one is being handled, IRET has not come; a vendor that cannot tell leaves it alone */
+	bool nmi_blocked; /* both ways: one is being handled, its IRET has not come */
 	uint64_t
 	        until_tsc; /* the stay ends by then, with HVM_EXIT_HOST, if the vendor has a timer of its own */
 	bool shadow; /* after an exit: an interrupt shadow (STI, MOV SS) is in force */

@@ -6,6 +6,8 @@
  */
 #include "hypervisor/arch/x86/svm/svm.h"
 
+#define NO_RIP UINT64_MAX
+
 static uint32_t svm_asid_count(void)
 {
 	return cpu_id(0x8000000au, 0).ebx;
@@ -182,6 +184,34 @@ static void set_virtual_interrupt(struct vmcb *vmcb, const struct hvm_vcpu *vcpu
 	}
 }
 
+/*
+ * The CPU does not tell whether an NMI is being handled. So from its injection on IRET exits; that exit comes before
+ * the IRET, which is then let through, and at the next exit elsewhere it has been.
+ */
+static void watch_iret(struct vmcb *vmcb, struct hvm_vcpu *vcpu)
+{
+	if (vcpu->inject.kind == HVM_EVENT_NMI) {
+		vcpu->nmi_blocked = true;
+		vmcb->ours_iret_rip = NO_RIP;
+	}
+	if (vcpu->nmi_blocked && vmcb->ours_iret_rip == NO_RIP) {
+		vmcb->intercept_a |= SVM_A_IRET;
+	} else {
+		vmcb->intercept_a &= ~SVM_A_IRET;
+	}
+}
+
+static void note_iret(struct vmcb *vmcb, struct hvm_vcpu *vcpu, struct hvm_exit *out)
+{
+	if ((uint32_t)vmcb->exit_code == SVM_EXIT_IRET) {
+		vmcb->ours_iret_rip = vmcb->rip;
+		out->reason = HVM_EXIT_DONE;
+	} else if (vmcb->ours_iret_rip != NO_RIP && vmcb->rip != vmcb->ours_iret_rip) {
+		vmcb->ours_iret_rip = NO_RIP;
+		vcpu->nmi_blocked = false;
+	}
+}
+
 /* An exit came before the interrupt could be delivered: it is given back. */
 static void take_back_interrupt(const struct vmcb *vmcb, const struct hvm_vcpu *vcpu, struct hvm_exit *out)
 {
@@ -216,6 +246,7 @@ static void svm_run(struct hvm_vcpu *vcpu, struct hvm_exit *out)
 	vmcb->intercept_cr_write = vcpu->want_cr8 ? SVM_CR_WRITE_CR8 : 0;
 	vmcb->clean = 0;
 	set_virtual_interrupt(vmcb, vcpu);
+	watch_iret(vmcb, vcpu);
 
 	svm_enter(&vcpu->regs, host_hpa_of(vmcb).v, svm_host_extra().v);
 
@@ -227,6 +258,7 @@ static void svm_run(struct hvm_vcpu *vcpu, struct hvm_exit *out)
 	vcpu->cr8 = vmcb->v_tpr & 0xf;
 	decode_exit(vmcb, out);
 	take_back_interrupt(vmcb, vcpu, out);
+	note_iret(vmcb, vcpu, out);
 }
 
 /* Nested entries are those of long mode, seen as user accesses (15.25.5). */

@@ -83,5 +83,6 @@ void svm_vcpu_create(struct hvm_vcpu *vcpu, void *const *pages)
 	vmcb->msrpm_base = host_hpa_of(svm_msrpm).v;
 	vmcb->v_masking = 1;
 	vmcb->np_enable = 1;
+	vmcb->ours_iret_rip = UINT64_MAX;
 	vmcb->g_pat = 0x0007040600070406ull;
 }

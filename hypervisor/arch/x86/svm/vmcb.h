@@ -45,7 +45,10 @@ struct vmcb {
 	uint64_t lbr_control;
 	uint64_t clean;
 	uint64_t next_rip;
-	uint8_t reserved_0d0[0x400 - 0xd0];
+	uint8_t reserved_0d0[0x3e0 - 0xd0];
+	uint64_t
+	        ours_iret_rip; /* for software (appendix B): where an IRET waits to be executed, ~0 if none does */
+	uint8_t ours_3e8[0x400 - 0x3e8];
 	/* state save area */
 	struct vmcb_segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
 	uint8_t reserved_4a0[0x4cb - 0x4a0];
@@ -75,6 +78,7 @@ _Static_assert(offsetof(struct vmcb, exit_code) == 0x70, "vmcb.exit_code");
 _Static_assert(offsetof(struct vmcb, np_enable) == 0x90, "vmcb.np_enable");
 _Static_assert(offsetof(struct vmcb, event_inject) == 0xa8, "vmcb.event_inject");
 _Static_assert(offsetof(struct vmcb, next_rip) == 0xc8, "vmcb.next_rip");
+_Static_assert(offsetof(struct vmcb, ours_iret_rip) == 0x3e0, "vmcb, for software");
 _Static_assert(offsetof(struct vmcb, es) == 0x400, "vmcb.es");
 _Static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "vmcb.cpl");
 _Static_assert(offsetof(struct vmcb, efer) == 0x4d0, "vmcb.efer");
@@ -94,6 +98,7 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "vmcb.g_pat");
 #define SVM_A_RDPMC (1u << 15)
 #define SVM_A_CPUID (1u << 18)
 #define SVM_A_RSM (1u << 19)
+#define SVM_A_IRET (1u << 20)
 #define SVM_A_INVD (1u << 22)
 #define SVM_A_PAUSE (1u << 23)
 #define SVM_A_HLT (1u << 24)
@@ -133,6 +138,7 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "vmcb.g_pat");
 #define SVM_EXIT_VINTR 0x64u
 #define SVM_EXIT_RDPMC 0x6fu
 #define SVM_EXIT_CPUID 0x72u
+#define SVM_EXIT_IRET 0x74u
 #define SVM_EXIT_INVD 0x76u
 #define SVM_EXIT_PAUSE 0x77u
 #define SVM_EXIT_HLT 0x78u
