@@ -22,6 +22,7 @@
 /* Offsets in configuration space. */
 #define CFG_ID 0x00u
 #define CFG_COMMAND 0x04u
+#define CFG_CLASS 0x08u
 #define CFG_HEADER 0x0cu
 #define CFG_BAR 0x10u
 #define CFG_BUSES 0x18u
@@ -33,8 +34,11 @@
 #define COMMAND_MASK 0xffffu
 #define STATUS_CAPABILITIES BIT(20) /* in the word of CFG_COMMAND */
 
+#define HEADER_ENDPOINT 0u
 #define HEADER_BRIDGE 1u
 #define HEADER_MULTI 0x80u
+
+#define CLASS_BRIDGE 0x06u /* the upper byte: host, ISA and other bridges, whatever their header */
 
 #define BAR_IO BIT(0)
 #define BAR_TYPE 0x6u
@@ -157,27 +161,39 @@ static bool ecam_take(const struct mcfg_row *row)
 	return pci.ecam != NULL;
 }
 
-bool pci_init(void)
-{
-	size_t bytes = 0;
-	const uint8_t *table = host_acpi_table("MCFG", &bytes);
-	struct mcfg_row row;
+/* ------------------------------------------------------------------ enumeration */
 
-	spin_init(&pci.port_lock, RANK_HOST_DEVICE);
-	for (size_t at = MCFG_HEADER_BYTES; table != NULL && range_fits(at, sizeof(row), bytes);
-	     at += sizeof(row)) {
-		memcpy(&row, table + at, sizeof(row));
-		if (ecam_take(&row)) {
-			return true;
-		}
+/* Is shown each function that is there; @type is that of its header. */
+typedef void (*function_visit)(void *context, const struct pci_function *at, uint32_t type);
+
+/* The header type; 0 for a function that is not there. */
+static uint32_t function_look(struct pci_function *at, function_visit visit, void *context)
+{
+	uint32_t id = pci_read32(at, CFG_ID);
+	uint32_t header;
+
+	if ((id & 0xffffu) == 0xffffu || id == 0) {
+		return 0;
 	}
-	pci.ecam = NULL;
-	pci.start_bus = 0;
-	pci.end_bus = BUS_COUNT - 1;
-	return false;
+	at->vendor_id = (uint16_t)id;
+	at->device_id = (uint16_t)(id >> 16);
+	header = pci_read8(at, CFG_HEADER + 2);
+	visit(context, at, header & ~HEADER_MULTI);
+	return header;
 }
 
-/* ------------------------------------------------------------------ enumeration */
+static void bus_look(uint32_t bus, function_visit visit, void *context)
+{
+	for (uint32_t device = 0; device < DEVICES_A_BUS; device++) {
+		struct pci_function at = {.bus = (uint8_t)bus, .device = (uint8_t)device};
+		uint32_t header = function_look(&at, visit, context);
+
+		for (uint32_t i = 1; i < FUNCTIONS_A_DEVICE && (header & HEADER_MULTI) != 0; i++) {
+			at.function = (uint8_t)i;
+			(void)function_look(&at, visit, context);
+		}
+	}
+}
 
 struct scan {
 	uint64_t buses[BUS_COUNT / 64]; /* to be looked at: only ever higher ones are added, so it ends */
@@ -201,39 +217,17 @@ static void bridge_look(struct scan *scan, const struct pci_function *at)
 	}
 }
 
-/* The header type; 0 for a function that is not there. */
-static uint32_t function_look(struct scan *scan, struct pci_function *at)
+static void find_visit(void *context, const struct pci_function *at, uint32_t type)
 {
-	uint32_t id = pci_read32(at, CFG_ID);
-	uint32_t header;
+	struct scan *scan = context;
 
-	if ((id & 0xffffu) == 0xffffu || id == 0) {
-		return 0;
-	}
-	at->vendor_id = (uint16_t)id;
-	at->device_id = (uint16_t)(id >> 16);
-	header = pci_read8(at, CFG_HEADER + 2);
-	if ((header & ~HEADER_MULTI) == HEADER_BRIDGE) {
+	if (type == HEADER_BRIDGE) {
 		bridge_look(scan, at);
 	} else if (at->vendor_id == scan->vendor_id) {
 		if (scan->found_count < scan->found_max) {
 			scan->found[scan->found_count] = *at;
 		}
 		scan->found_count++;
-	}
-	return header;
-}
-
-static void bus_look(struct scan *scan, uint32_t bus)
-{
-	for (uint32_t device = 0; device < DEVICES_A_BUS; device++) {
-		struct pci_function at = {.bus = (uint8_t)bus, .device = (uint8_t)device};
-		uint32_t header = function_look(scan, &at);
-
-		for (uint32_t i = 1; i < FUNCTIONS_A_DEVICE && (header & HEADER_MULTI) != 0; i++) {
-			at.function = (uint8_t)i;
-			(void)function_look(scan, &at);
-		}
 	}
 }
 
@@ -244,7 +238,7 @@ uint32_t pci_find(uint16_t vendor_id, struct pci_function *found, uint32_t max)
 	bus_add(&scan, pci.start_bus);
 	for (uint32_t bus = pci.start_bus; bus <= pci.end_bus; bus++) {
 		if ((scan.buses[bus / 64] >> bus % 64 & 1) != 0) {
-			bus_look(&scan, bus);
+			bus_look(bus, find_visit, &scan);
 		}
 	}
 	return scan.found_count;
@@ -304,6 +298,58 @@ void pci_enable(const struct pci_function *at)
 void pci_disable(const struct pci_function *at)
 {
 	command_set(at, COMMAND_MASTER, 0);
+}
+
+/*
+ * What firmware left running must not write to memory that is a guest's now. A bridge keeps its bit: it forwards
+ * the requests of those behind it.
+ */
+static void quiet_visit(void *context, const struct pci_function *at, uint32_t type)
+{
+	(void)context;
+	if (type == HEADER_ENDPOINT && pci_read8(at, CFG_CLASS + 3) != CLASS_BRIDGE &&
+	    (pci_read32(at, CFG_COMMAND) & COMMAND_MASTER) != 0) {
+		pci_disable(at);
+	}
+}
+
+/* Each bus in reach: a second host bridge's are behind no bridge that can be followed. */
+static void endpoints_quiet(void)
+{
+	for (uint32_t bus = pci.start_bus; bus <= pci.end_bus; bus++) {
+		bus_look(bus, quiet_visit, NULL);
+	}
+}
+
+static bool ecam_find(void)
+{
+	size_t bytes = 0;
+	const uint8_t *table = host_acpi_table("MCFG", &bytes);
+	struct mcfg_row row;
+
+	for (size_t at = MCFG_HEADER_BYTES; table != NULL && range_fits(at, sizeof(row), bytes);
+	     at += sizeof(row)) {
+		memcpy(&row, table + at, sizeof(row));
+		if (ecam_take(&row)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool pci_init(void)
+{
+	bool has_ecam;
+
+	spin_init(&pci.port_lock, RANK_HOST_DEVICE);
+	has_ecam = ecam_find();
+	if (!has_ecam) {
+		pci.ecam = NULL;
+		pci.start_bus = 0;
+		pci.end_bus = BUS_COUNT - 1;
+	}
+	endpoints_quiet();
+	return has_ecam;
 }
 
 /* ------------------------------------------------------------------ MSI-X (PCI 3.0, 6.8.2) */

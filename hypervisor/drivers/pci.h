@@ -28,7 +28,11 @@ struct pci_msix {
 	uint8_t capability;
 };
 
-/* Chooses ECAM if the firmware describes it for segment 0, else the ports. True: ECAM. Once. */
+/*
+ * Chooses ECAM if the firmware describes it for segment 0, else the ports, and turns bus mastering off in every
+ * endpoint on a bus in reach (bridges of any kind keep theirs): pci_enable() gives it to those that a driver claims.
+ * True: ECAM. Once, before anything is claimed.
+ */
 bool pci_init(void);
 
 /*

@@ -1,4 +1,4 @@
-"""The rules of the tree that a compiler does not check: who includes whom, lengths, format, headers.
+"""The rules of the tree that a compiler does not check: who includes whom, lengths, format, headers, tests for threats.
 
 One line for each breach: file:line: what is wrong. Exit status 1 if there is any.
 """
@@ -10,6 +10,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+
+import threats
 
 COMPILER = ["std", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "limits.h"]
 
@@ -153,6 +155,8 @@ def main():
     check_headers([p for p in ours if p.endswith(".h") and not p.endswith(PARTS)], say)
     check_clang([p for p in ours if p.endswith(".c")], say)
     check_format(ours, say)
+    rows = threats.check(".", say)
+    print(f"lint: {rows} rows of {threats.PAGE}, each with a test")
     for text in breaches:
         print(text)
     print(f"lint: {len(sources)} files, {len(breaches)} breaches")

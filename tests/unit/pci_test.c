@@ -275,6 +275,59 @@ static void test_enable(void)
 	CU_ASSERT_EQUAL(get32(config(0, 3, 0) + 4), 0x403);
 }
 
+/* As firmware leaves them: decoding and mastering on. */
+static uint8_t *running_put(uint32_t bus, uint32_t device, uint32_t id, uint8_t header, uint32_t class)
+{
+	uint8_t *at = config(bus, device, 0);
+
+	function_put(bus, device, 0, id, header);
+	put32(at + 4, 0xf9000007);
+	put32(at + 8, class << 8);
+	return at;
+}
+
+/* Who has no driver reaches no memory. */
+static void check_mastering(bool with_ecam)
+{
+	const uint8_t *host_bridge, *disk, *second, *display, *bridge, *cardbus, *isa, *behind, *other_root, *idle;
+
+	start(with_ecam);
+	host_bridge = running_put(0, 0, 0x29c08086, 0, 0x060000);
+	disk = running_put(0, 3, 0x10421af4, 0x80, 0x010000);
+	function_put(0, 3, 7, 0x10421af4, 0);
+	second = config(0, 3, 7);
+	put32(config(0, 3, 7) + 4, 0x6);
+	display = running_put(0, 4, 0x11111234, 0, 0x030000);
+	bridge = running_put(0, 5, 0x00011234, 1, 0xff0000);
+	config(0, 5, 0)[0x19] = 1;
+	cardbus = running_put(0, 6, 0x00021234, 2, 0x060700);
+	isa = running_put(0, 31, 0x29188086, 0, 0x060100);
+	idle = running_put(0, 30, 0x10001234, 0, 0x020000);
+	put32(config(0, 30, 0) + 4, 0xf9000003);
+	behind = running_put(1, 31, 0x10d38086, 0, 0x020000);
+	other_root = running_put(3, 2, 0x10d38086, 0, 0x0c0330);
+	CU_ASSERT_EQUAL(pci_init(), with_ecam);
+	CU_ASSERT_EQUAL(get32(disk + 4), 3); /* decoding stays; no status bit is written as one */
+	CU_ASSERT_EQUAL(get32(second + 4), 2);
+	CU_ASSERT_EQUAL(get32(display + 4), 3);
+	CU_ASSERT_EQUAL(get32(behind + 4), 3);
+	CU_ASSERT_EQUAL(get32(other_root + 4), 3); /* on a bus to which no bridge leads */
+	CU_ASSERT_EQUAL(get32(idle + 4), 0xf9000003); /* not written */
+	CU_ASSERT_EQUAL(get32(host_bridge + 4), 0xf9000007);
+	CU_ASSERT_EQUAL(get32(bridge + 4), 0xf9000007);
+	CU_ASSERT_EQUAL(get32(cardbus + 4), 0xf9000007);
+	CU_ASSERT_EQUAL(get32(isa + 4), 0xf9000007);
+	pci_enable(&first); /* its driver has come */
+	CU_ASSERT_EQUAL(get32(disk + 4) & 4, 4);
+	CU_ASSERT_EQUAL(get32(display + 4) & 4, 0);
+}
+
+static void test_mastering_is_off(void)
+{
+	check_mastering(true);
+	check_mastering(false);
+}
+
 static void test_msix(void)
 {
 	struct pci_msix msix;
@@ -309,4 +362,4 @@ static void test_msix(void)
 
 UNIT_MAIN("pci", UNIT_TEST(test_find_by_ecam), UNIT_TEST(test_find_by_ports), UNIT_TEST(test_mcfg_rows),
           UNIT_TEST(test_sizes), UNIT_TEST(test_capabilities), UNIT_TEST(test_bars), UNIT_TEST(test_enable),
-          UNIT_TEST(test_msix))
+          UNIT_TEST(test_mastering_is_off), UNIT_TEST(test_msix))
