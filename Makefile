@@ -117,7 +117,8 @@ $(B)/covbin/%: tests/loopback/%.c $(B)/cov/libjanus.a $(LOOPBACK_LIB)
 
 .DEFAULT_GOAL := help
 .SECONDARY: $(FAULT_OBJ)
-.PHONY: faults faults-quick help deps guests iso run shell test unit loopback tsan fuzz-smoke fuzz fuzz-check mutants system soak lint format cover bench clean own-guests
+.PHONY: help deps guests iso run shell test unit loopback faults faults-quick tsan fuzz-smoke fuzz fuzz-check mutants \
+	system soak hostile lint format cover bench clean own-guests
 
 help:
 	@echo 'make run        boot two Debian guests, one on each face, and judge what they report (FAULT=disk|net|crash)'
@@ -125,6 +126,7 @@ help:
 	@echo 'make shell      the same machine, yours: keys go to COM1, Ctrl-A is the monitor, quit ends it'
 	@echo 'make test       lint, unit, loopback, fuzz smoke and system tests'
 	@echo 'make soak       all system tests with the long ones, on both CPUs: hours; CPU=amd takes 15 minutes'
+	@echo 'make hostile    guests that do what none should, beside neighbours that must not notice, three times over'
 	@echo 'make bench      emulated instructions of the exit path, on both faces'
 	@echo 'make iso        build/run/janus.iso: BIOS and UEFI'
 	@echo 'make unit loopback faults-quick tsan fuzz-smoke system lint cover   the parts'
@@ -160,14 +162,20 @@ guests: deps
 include tests/abi.mk
 
 # Small guests of our own.
-OWN := bench halt hammer nmi smp spin storm ticks triple
+OWN := bench halt hammer hostile neighbour nmi smp spin storm ticks triple
 OWN_FLAGS := -std=c17 $(WARN) $(INC) -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing
 $(B)/guest-obj/%.o: tests/guest/%
 	@mkdir -p $(@D)
 	$(CC) $(OWN_FLAGS) -MMD -MP -c -o $@ $<
+# Those with guest-drivers/ below them.
+OWN_DRIVEN := hostile neighbour
+OWN_DRIVERS := $(patsubst %,$(B)/guest-obj/%.o,$(wildcard guest-drivers/*/*.c)) $(B)/guest-obj/machine.c.o
+$(B)/guest-obj/guest-drivers/%.o: guest-drivers/%
+	@mkdir -p $(@D)
+	$(CC) $(OWN_FLAGS) -MMD -MP -c -o $@ $<
 own_objects = $(patsubst tests/guest/%,$(B)/guest-obj/%.o,$(addprefix tests/guest/,boot.S lib.c cpu.c $(1).c) \
-	$(wildcard tests/guest/$(1)_*.S))
+	$(wildcard tests/guest/$(1)_*.[cS])) $(if $(filter $(1),$(OWN_DRIVEN)),$(OWN_DRIVERS))
 define own_rule
 $(B)/tests/guest/$(1).elf: $(call own_objects,$(1)) tests/guest/guest.lds
 	@mkdir -p $$(@D)
@@ -267,6 +275,11 @@ system: guests
 soak: guests
 	$(MAKE) -j2 $(B)/janus.elf own-guests
 	$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system --soak --cpu $(or $(CPU),all)
+
+# Hostile guests, all of them, both in real time and by counted instructions; prints the table.
+hostile: deps own-guests
+	$(MAKE) -j2 $(B)/janus.elf
+	$(PYTHON) tests/system/hostile_yard.py --times 3
 
 # Does each fuzz target find the bug that was seeded for it? Does a test notice each check that was taken out?
 fuzz-check: deps

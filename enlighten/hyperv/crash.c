@@ -17,6 +17,8 @@
 #define CRASH_TAIL_BYTES 2048u
 
 #define CRASH_GRACE_NS 10000000000ull
+/* One may crash in its crash handler: the first reports go to the log, the grace runs from the very first. */
+#define CRASH_REPORTS_TOLD 8u
 
 static void crash_expired(struct vm_timer *timer)
 {
@@ -33,6 +35,7 @@ void hyperv_crash_init(struct vm *vm)
 void hyperv_crash_forget(struct vm *vm)
 {
 	vm_timer_disarm(&hyperv_of_vm(vm)->crash_timer);
+	hyperv_of_vm(vm)->crash_reports = 0;
 }
 
 /* Start of the last CRASH_LINES_MAX lines. */
@@ -96,6 +99,7 @@ void hyperv_report_crash(struct vm *vm, uint64_t raw_control)
 	struct hyperv_vm *state = hyperv_of_vm(vm);
 	unsigned long long p[HV_X64_MSR_CRASH_PARAMS];
 	char reason[HYPERV_CRASH_REASON_BYTES];
+	uint32_t report;
 
 	if ((raw_control & HV_CRASH_CTL_CRASH_NOTIFY) == 0) {
 		return;
@@ -107,9 +111,15 @@ void hyperv_report_crash(struct vm *vm, uint64_t raw_control)
 	format_print(reason, sizeof(reason), "guest crash: P0=%llx P1=%llx P2=%llx P3=%llx P4=%llx", p[0],
 	             p[1], p[2], p[3], p[4]);
 	memcpy(state->crash_reason, reason, sizeof(reason));
+	report = state->crash_reports < CRASH_REPORTS_TOLD ? state->crash_reports++ : CRASH_REPORTS_TOLD;
 	spin_unlock(&state->lock);
+	if (report == 0) {
+		vm_timer_arm(&state->crash_timer, vm_time_ns(vm) + CRASH_GRACE_NS);
+	}
+	if (report == CRASH_REPORTS_TOLD) {
+		return;
+	}
 	vm_log(vm, "%s", reason);
-	vm_timer_arm(&state->crash_timer, vm_time_ns(vm) + CRASH_GRACE_NS);
 	if ((raw_control & HV_CRASH_CTL_CRASH_NOTIFY_MSG) != 0) {
 		read_message(vm, p[3], p[4]);
 	}

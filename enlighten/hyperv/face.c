@@ -90,6 +90,7 @@ static bool hyperv_reset(struct vm *vm)
 	hyperv_crash_forget(vm);
 	memset(state->crash, 0, sizeof(state->crash));
 	state->crash_reason[0] = '\0';
+	state->crash_reports = 0;
 	return true;
 }
 

@@ -22,7 +22,8 @@ struct hyperv_vm {
 	struct synic_overlay tsc_page;
 	uint64_t crash[HV_X64_MSR_CRASH_PARAMS];
 	char crash_reason[HYPERV_CRASH_REASON_BYTES]; /* "" until it has said something */
-	struct vm_timer crash_timer; /* how long it may live on after that */
+	uint32_t crash_reports; /* how often it has */
+	struct vm_timer crash_timer; /* how long it may live on after the first */
 };
 
 /* One vCPU's; touched on its own exits only. */

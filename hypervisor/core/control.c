@@ -140,21 +140,32 @@ static bool assemble(struct vm *vm)
 	       build_guest(vm);
 }
 
-bool control_start(struct vm *vm)
+/* A start or an end is under way. Both take long and let interrupts in, and so control_poll() comes here again. */
+static bool busy;
+
+/* Nothing is left of a start that failed, also not what was asked meanwhile. */
+static bool not_started(struct vm *vm, const char *why)
 {
+	log_line("guest %s: not started%s", vm->name, why);
+	release(vm);
+	vm->life = VM_OFF;
+	vm->destroy_asked = false;
+	return false;
+}
+
+static bool control_start(struct vm *vm)
+{
+	vm->life = VM_STARTING;
+	vm->start_asked = false;
 	set_config(vm);
 	set_origin(vm);
 	vm->p2m.root = hpa(0);
 	if (!assemble(vm)) {
-		log_line("guest %s: not started", vm->name);
-		release(vm);
-		return false;
+		return not_started(vm, "");
 	}
 	if (!wiring_create(vm)) {
-		log_line("guest %s: not started: its face did not get what it needs", vm->name);
 		wiring_teardown(vm);
-		release(vm);
-		return false;
+		return not_started(vm, ": its face did not get what it needs");
 	}
 	vm->life = VM_RUNNING;
 	vm->start_count++;
@@ -162,8 +173,26 @@ bool control_start(struct vm *vm)
 	log_line("guest %s: started: %s, %u vCPUs, %lu MiB", vm->name,
 	         vm->config.xen_face ? (vm->config.hyperv_face ? "both faces" : "Xen face") : "Hyper-V face",
 	         vm->config.vcpu_count, (unsigned long)(vm->config.memory_bytes >> 20));
+	if (vm->destroy_asked) {
+		vm->destroy_asked = false;
+		vm_destroy(vm);
+	}
 	vcpu_request(vm->vcpus[0], REQUEST_LOOK);
 	return true;
+}
+
+void control_ask_start(struct vm *vm)
+{
+	vm->start_asked = true;
+}
+
+void control_ask_destroy(struct vm *vm)
+{
+	if (vm->life == VM_STARTING) {
+		vm->destroy_asked = true;
+	} else {
+		vm_destroy(vm);
+	}
 }
 
 static const char *end_text(uint32_t how)
@@ -197,7 +226,8 @@ static void finish(struct vm *vm)
 		log_line("guest %s: leak: %lu bytes, %lu pages not given back", vm->name,
 		         (unsigned long)vm->heap_bytes, (unsigned long)vm->page_count);
 	}
-	if (how == 1 + VM_STOP_REBOOT) {
+	if (vm->stopping ==
+	    1 + VM_STOP_REBOOT) { /* still: a destroy may have come while it was taken apart */
 		(void)control_start(vm);
 	}
 }
@@ -243,7 +273,6 @@ static bool is_quiet(struct vm *vm)
 void control_poll(void)
 {
 	static bool said_idle = true; /* nothing has run yet */
-	static bool busy; /* a start takes long and lets interrupts in, and so comes here again */
 
 	if (busy) {
 		return;
@@ -256,6 +285,9 @@ void control_poll(void)
 		    (this_cpu()->current == NULL || this_cpu()->current->vm != vm) && sched_vm_is_idle(vm) &&
 		    is_quiet(vm)) {
 			finish(vm);
+		}
+		if (vm->start_asked && (vm->life == VM_OFF || vm->life == VM_CRASHED)) {
+			(void)control_start(vm);
 		}
 	}
 	if (any_guest_runs()) {
@@ -272,12 +304,14 @@ void control_init(void)
 	uint32_t wanted = 0;
 	uint32_t started = 0;
 
+	busy = true;
 	for (uint32_t i = 0; i < vm_count_all; i++) {
 		if (vms[i].autostart) {
 			wanted++;
 			started += control_start(&vms[i]) ? 1 : 0;
 		}
 	}
+	busy = false;
 	if (wanted != 0 && started == 0) {
 		log_line("cannot start: none of the guests could be started");
 		log_flush_all();

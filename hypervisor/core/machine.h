@@ -106,6 +106,7 @@ struct vcpu {
 enum vm_life {
 	VM_EMPTY, /* no such guest */
 	VM_OFF,
+	VM_STARTING, /* it is being built: nothing of it runs yet */
 	VM_RUNNING,
 	VM_CRASHED,
 };
@@ -127,6 +128,7 @@ struct vm {
 	bool quiescing; /* ending: waits until every CPU has passed quiet_passes */
 	uint64_t quiet_passes[HOST_CPUS_MAX];
 	bool autostart;
+	bool start_asked, destroy_asked; /* by the monitor; boot CPU only */
 
 	struct vcpu *vcpus[VM_VCPU_MAX];
 	void *slots[VM_SLOT_COUNT];
@@ -268,7 +270,9 @@ void vm_destroy(struct vm *vm);
 /* ---- control.c: start and end of guests ---- */
 void control_init(void);
 void control_poll(void);
-bool control_start(struct vm *vm);
+/* What the monitor wants, of a guest that is off, and of one that runs or is being built. Done by the next control_poll(). */
+void control_ask_start(struct vm *vm);
+void control_ask_destroy(struct vm *vm);
 
 /* ---- wiring.c: faces and devices of a guest ---- */
 bool wiring_create(struct vm *vm);

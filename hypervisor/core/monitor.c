@@ -26,7 +26,10 @@ struct command {
 
 static const char *life_text(const struct vm *vm)
 {
-	static const char *const texts[] = {"empty", "off", "running", "crashed"};
+	static const char *const texts[] = {
+	        [VM_EMPTY] = "empty",     [VM_OFF] = "off",         [VM_STARTING] = "starting",
+	        [VM_RUNNING] = "running", [VM_CRASHED] = "crashed",
+	};
 
 	return texts[vm->life];
 }
@@ -53,10 +56,10 @@ static void run_console(struct vm *vm)
 
 static void run_start(struct vm *vm)
 {
-	if (vm->life == VM_RUNNING) {
+	if (vm->life == VM_RUNNING || vm->life == VM_STARTING) {
 		log_reply("%s runs already", vm->name);
 	} else {
-		(void)control_start(vm);
+		control_ask_start(vm);
 	}
 }
 
@@ -90,8 +93,8 @@ static void run_reboot(struct vm *vm)
 
 static void run_destroy(struct vm *vm)
 {
-	if (must_run(vm)) {
-		vm_destroy(vm);
+	if (vm->life == VM_STARTING || must_run(vm)) {
+		control_ask_destroy(vm);
 	}
 }
 

@@ -111,11 +111,11 @@ static bool fix_up(struct frame *frame)
 
 void interrupt_dispatch(struct frame *frame)
 {
-	if (handlers[frame->vector] != NULL) {
-		handlers[frame->vector](frame);
+	if (frame->vector == VECTOR_GP && fix_up(frame)) {
 		return;
 	}
-	if (frame->vector == VECTOR_GP && fix_up(frame)) {
+	if (handlers[frame->vector] != NULL) {
+		handlers[frame->vector](frame);
 		return;
 	}
 	report("error=vector %lu error %lx at %lx on CPU %u", (unsigned long)frame->vector,

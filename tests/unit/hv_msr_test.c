@@ -275,6 +275,26 @@ static void test_crash_grace(void)
 	hyperv_guest_free(vm);
 }
 
+/* One that reports again and again lives no longer for it, and does not fill the log. */
+static void test_crash_storm(void)
+{
+	struct vm *vm = hyperv_guest(1);
+	struct vcpu *vcpu = vm_vcpu(vm, 0);
+	enum vm_stop_how how;
+
+	set_crash(vcpu, 3, 4);
+	for (unsigned int i = 0; i < 90; i++) {
+		wr(vcpu, HV_X64_MSR_CRASH_CTL, 1ull << 63);
+		CU_ASSERT_FALSE(host_vm_stopped(vm, &how));
+		host_time_advance_ns(vm, 100000000ull);
+	}
+	CU_ASSERT_EQUAL(host_log_count(vm), 8);
+	host_time_advance_ns(vm, 1000000001ull);
+	CU_ASSERT_TRUE_FATAL(host_vm_stopped(vm, &how));
+	CU_ASSERT_EQUAL(how, VM_STOP_CRASH);
+	hyperv_guest_free(vm);
+}
+
 static void test_crash_message(void)
 {
 	struct vm *vm = hyperv_guest(1);
@@ -380,6 +400,6 @@ static void test_no_memory(void)
 UNIT_MAIN("hv_msr", UNIT_TEST(test_table), UNIT_TEST(test_numbers_in_no_row),
 	  UNIT_TEST(test_hypercall_page), UNIT_TEST(test_page_outside), UNIT_TEST(test_read_only),
 	  UNIT_TEST(test_time), UNIT_TEST(test_runtime_and_idle), UNIT_TEST(test_reset_msr),
-	  UNIT_TEST(test_vp_assist), UNIT_TEST(test_crash), UNIT_TEST(test_crash_grace), UNIT_TEST(test_crash_message),
+	  UNIT_TEST(test_vp_assist), UNIT_TEST(test_crash), UNIT_TEST(test_crash_grace), UNIT_TEST(test_crash_storm), UNIT_TEST(test_crash_message),
 	  UNIT_TEST(test_crash_message_hostile), UNIT_TEST(test_machine_reset),
 	  UNIT_TEST(test_no_memory))

@@ -119,6 +119,7 @@ static enum hvm_exit_reason plain_reason(uint32_t code)
 		return HVM_EXIT_SHUTDOWN;
 	case SVM_EXIT_INVALID:
 		return HVM_EXIT_INVALID;
+	case SVM_EXIT_RSM:
 	case SVM_EXIT_MONITOR:
 	case SVM_EXIT_MWAIT:
 	case SVM_EXIT_INVLPGA:

@@ -138,6 +138,7 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "vmcb.g_pat");
 #define SVM_EXIT_VINTR 0x64u
 #define SVM_EXIT_RDPMC 0x6fu
 #define SVM_EXIT_CPUID 0x72u
+#define SVM_EXIT_RSM 0x73u
 #define SVM_EXIT_IRET 0x74u
 #define SVM_EXIT_INVD 0x76u
 #define SVM_EXIT_PAUSE 0x77u
