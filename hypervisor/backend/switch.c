@@ -43,9 +43,16 @@ static struct switch_address *port_addresses(struct ether_switch *sw, uint32_t p
 	return &sw->addresses[port * SWITCH_PORT_ADDRESSES];
 }
 
-static void port_forget(struct ether_switch *sw, uint32_t port)
+/* What it has learned; its own address too if that is not to be @kept. */
+static void port_forget(struct ether_switch *sw, uint32_t port, bool kept)
 {
-	memset(port_addresses(sw, port), 0, SWITCH_PORT_ADDRESSES * sizeof(struct switch_address));
+	struct switch_address *addresses = port_addresses(sw, port);
+
+	for (uint32_t i = 0; i < SWITCH_PORT_ADDRESSES; i++) {
+		if (!kept || !addresses[i].is_own) {
+			addresses[i] = (struct switch_address){0, false};
+		}
+	}
 }
 
 static struct switch_address *address_find(struct ether_switch *sw, uint64_t mac)
@@ -63,27 +70,45 @@ static uint32_t address_port(const struct ether_switch *sw, const struct switch_
 	return (uint32_t)(address - sw->addresses) / SWITCH_PORT_ADDRESSES;
 }
 
-/*
- * The sender of @mac is behind @port now: in place of the address that this port learned longest
- * ago.
- */
-static void address_learn(struct ether_switch *sw, uint32_t port, uint64_t mac)
+static bool is_one_device(uint64_t mac)
 {
-	struct switch_address *known;
+	return mac != 0 && (mac & MAC_GROUP) == 0;
+}
+
+/* The first place is for its own address. */
+static void address_put(struct ether_switch *sw, uint32_t port, uint64_t mac)
+{
+	struct switch_address *addresses = port_addresses(sw, port);
+	uint32_t first = addresses[0].is_own ? 1 : 0;
 	uint8_t *hand = &sw->address_hands[port];
 
-	if (mac == 0 || (mac & MAC_GROUP) != 0) {
-		return;
+	*hand = *hand < first ? (uint8_t)first : *hand;
+	addresses[*hand].mac = mac;
+	*hand = (uint8_t)((*hand + 1) % SWITCH_PORT_ADDRESSES);
+}
+
+/*
+ * The sender of @mac is behind @port now: in place of the address that this port learned longest
+ * ago. False if it is another port's own.
+ */
+static bool address_learn(struct ether_switch *sw, uint32_t port, uint64_t mac)
+{
+	struct switch_address *known;
+
+	if (!is_one_device(mac)) {
+		return true;
 	}
 	known = address_find(sw, mac);
-	if (known != NULL) {
-		if (address_port(sw, known) == port) {
-			return;
+	if (known == NULL) {
+		address_put(sw, port, mac);
+	} else if (address_port(sw, known) != port) {
+		if (known->is_own) {
+			return false;
 		}
 		known->mac = 0;
+		address_put(sw, port, mac);
 	}
-	port_addresses(sw, port)[*hand].mac = mac;
-	*hand = (uint8_t)((*hand + 1) % SWITCH_PORT_ADDRESSES);
+	return true;
 }
 
 /* ------------------------------------------------------------------ ports */
@@ -94,10 +119,21 @@ void switch_remove_port(struct switch_port *port)
 
 	spin_lock(&sw->lock);
 	CHECK(port->ops == NULL);
-	port_forget(sw, port->index);
+	port_forget(sw, port->index, false);
 	sw->ports[port->index] = NULL;
 	while (sw->port_end != 0 && sw->ports[sw->port_end - 1] == NULL) {
 		sw->port_end--;
+	}
+	spin_unlock(&sw->lock);
+}
+
+void switch_set_address(struct switch_port *port, uint64_t mac)
+{
+	struct ether_switch *sw = port->owner;
+
+	spin_lock(&sw->lock);
+	if (is_one_device(mac) && address_find(sw, mac) == NULL) {
+		*port_addresses(sw, port->index) = (struct switch_address){mac, true};
 	}
 	spin_unlock(&sw->lock);
 }
@@ -125,7 +161,7 @@ void switch_disconnect(struct switch_port *port)
 	port->ops = NULL;
 	port->device = NULL;
 	port->offloads = 0;
-	port_forget(port->owner, port->index);
+	port_forget(port->owner, port->index, true);
 	spin_unlock(&port->owner->lock);
 }
 
@@ -144,7 +180,7 @@ static uint64_t receivers_find(struct ether_switch *sw, uint32_t from, uint64_t 
 	const struct switch_address *known = NULL;
 	uint64_t mask = 0;
 
-	if ((mac & MAC_GROUP) == 0 && mac != 0) {
+	if (is_one_device(mac)) {
 		known = address_find(sw, mac);
 	}
 	if (known != NULL) {
@@ -243,7 +279,11 @@ static void frame_send(struct switch_port *port, const struct switch_frame *sent
 		port->counts.dropped_frames++;
 		return;
 	}
-	address_learn(port->owner, port->index, frame_source(&frame));
+	if (!address_learn(port->owner, port->index, frame_source(&frame))) {
+		port->counts.spoofed_frames++;
+		port->counts.dropped_frames++;
+		return;
+	}
 	mask = receivers_find(port->owner, port->index, frame_destination(&frame));
 	if (offloaded) {
 		send_offloaded(port, &frame, mask);

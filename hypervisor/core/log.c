@@ -10,6 +10,7 @@
 #include "hypervisor/drivers/uart.h"
 
 #define RING_BYTES 65536u
+#define LOG_SHARE_BYTES (RING_BYTES / 2) /* which no console may take */
 #define KEPT_LINES 128u
 #define KEPT_BYTES 160u
 
@@ -131,7 +132,9 @@ static void console_line(void *context, const char *guest, const char *text, siz
 {
 	(void)context;
 	spin_lock(&out.lock);
-	if (out.filter.guest == NULL || out.filter.guest == guest) {
+	if (room() < LOG_SHARE_BYTES + text_len(guest) + len) {
+		out.dropped++;
+	} else if (out.filter.guest == NULL || out.filter.guest == guest) {
 		emit(guest, text, len, whole);
 	}
 	spin_unlock(&out.lock);
@@ -144,6 +147,21 @@ void log_set_filter(const char *guest)
 	spin_lock(&out.lock);
 	out.filter.guest = guest;
 	spin_unlock(&out.lock);
+}
+
+/* What was dropped is told once there is room again. Under the lock. */
+static void tell_dropped(void)
+{
+	char text[96];
+	size_t len;
+
+	if (out.dropped == 0 || room() < RING_BYTES - LOG_SHARE_BYTES / 2) {
+		return;
+	}
+	len = format_print(text, sizeof(text), "%lu lines dropped: more was said than COM1 takes",
+	                   (unsigned long)out.dropped);
+	out.dropped = 0;
+	emit("janus", text, len, true);
 }
 
 void log_drain(uint32_t bytes_max)
@@ -160,6 +178,7 @@ void log_drain(uint32_t bytes_max)
 	while (count < bytes_max && out.head != out.tail) {
 		batch[count++] = out.ring[out.head++ % RING_BYTES];
 	}
+	tell_dropped();
 	spin_unlock(&out.lock);
 	for (uint32_t i = 0; i < count; i++) {
 		uart_put(batch[i]);

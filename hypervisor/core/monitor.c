@@ -111,11 +111,11 @@ static void stats_devices(const struct vm *vm)
 		const struct switch_counts *c = &vm->ports[i].counts;
 
 		log_reply("nic %u: sent %lu frames %lu bytes, received %lu frames %lu bytes, dropped %lu, "
-		          "whole %lu, segmented %lu",
+		          "spoofed %lu, whole %lu, segmented %lu",
 		          i, (unsigned long)c->sent_frames, (unsigned long)c->sent_bytes,
 		          (unsigned long)c->received_frames, (unsigned long)c->received_bytes,
-		          (unsigned long)c->dropped_frames, (unsigned long)c->sent_whole,
-		          (unsigned long)c->sent_segmented);
+		          (unsigned long)c->dropped_frames, (unsigned long)c->spoofed_frames,
+		          (unsigned long)c->sent_whole, (unsigned long)c->sent_segmented);
 	}
 	log_reply("heartbeats %lu", (unsigned long)vm->lifecycle.heartbeat_count);
 }

@@ -330,6 +330,42 @@ static void test_invented_addresses(void)
 	CU_ASSERT_EQUAL(devices[3].count, 1);
 }
 
+/* An address that the configuration gave to one port: no other port sends from it, or gets what is for it. */
+static void test_own_address(void)
+{
+	struct switch_counts counts;
+
+	start();
+	switch_set_address(&devices[1].port, UINT64_C(0x0b0000000002));
+	switch_set_address(&devices[2].port, UINT64_C(0x0b0000000002)); /* it is another's: nothing */
+	switch_set_address(&devices[2].port, UINT64_C(0x0b0000000003)); /* a group's: nothing */
+	send_between(0, 11, 12);
+	CU_ASSERT_EQUAL(devices[1].count + devices[2].count + devices[3].count, 0);
+	switch_counts_get(&devices[0].port, &counts);
+	CU_ASSERT_EQUAL(counts.spoofed_frames, 1);
+	CU_ASSERT_EQUAL(counts.dropped_frames, 1);
+	send_between(2, 12, 11);
+	CU_ASSERT_EQUAL(devices[1].count, 1);
+	CU_ASSERT_EQUAL(devices[0].count + devices[3].count, 0);
+	/* What its device invents beside it pushes the invented ones out, not this one. */
+	for (uint8_t i = 0; i < 20; i++) {
+		send_between(1, (uint8_t)(40 + i), 12);
+	}
+	counts_clear();
+	send_between(2, 12, 11);
+	CU_ASSERT_EQUAL(devices[1].count, 1);
+	CU_ASSERT_EQUAL(devices[0].count + devices[3].count, 0);
+	/* While no device is connected it stays the port's. */
+	switch_disconnect(&devices[1].port);
+	counts_clear();
+	send_between(0, 11, 12);
+	send_between(2, 12, 11);
+	CU_ASSERT_EQUAL(devices[0].count + devices[2].count + devices[3].count, 0);
+	switch_remove_port(&devices[1].port);
+	send_between(0, 11, 12);
+	CU_ASSERT_EQUAL(devices[2].count, 1);
+}
+
 static void test_no_room_and_counts(void)
 {
 	struct switch_counts counts;
@@ -747,7 +783,7 @@ static void test_end(void)
 }
 
 UNIT_MAIN("switch", UNIT_TEST(test_learning), UNIT_TEST(test_groups),
-	  UNIT_TEST(test_invented_addresses), UNIT_TEST(test_no_room_and_counts),
+	  UNIT_TEST(test_invented_addresses), UNIT_TEST(test_own_address), UNIT_TEST(test_no_room_and_counts),
 	  UNIT_TEST(test_bad_lengths), UNIT_TEST(test_ports), UNIT_TEST(test_checksums),
 	  UNIT_TEST(test_udp_zero), UNIT_TEST(test_mixed_receivers), UNIT_TEST(test_segmentation),
 	  UNIT_TEST(test_largest), UNIT_TEST(test_large_that_is_small), UNIT_TEST(test_lies),

@@ -56,6 +56,7 @@ struct switch_counts {
 	uint64_t sent_whole; /* large sends that a receiver took whole */
 	uint64_t sent_segmented; /* large sends that the switch cut */
 	uint64_t checksums_filled;
+	uint64_t spoofed_frames; /* sent from another port's own address: dropped, and counted there too */
 };
 
 struct ether_switch;
@@ -77,6 +78,7 @@ struct switch_port {
 
 struct switch_address {
 	uint64_t mac; /* first byte lowest; 0 = empty */
+	bool is_own; /* of its port by configuration: never learned elsewhere, never forgotten */
 };
 
 struct ether_switch {
@@ -91,6 +93,11 @@ struct ether_switch {
 void switch_init(struct ether_switch *sw, const char *name);
 /* Adds a port without a device. False if the switch is full. */
 MUST_CHECK bool switch_add_port(struct ether_switch *sw, struct switch_port *port);
+/*
+ * The address that the configuration gives the port's device, first byte lowest. What another port sends as from it is dropped;
+ * what is for it goes here alone. Once, before switch_connect(). Nothing if it is a group's, none, or another port's already.
+ */
+void switch_set_address(struct switch_port *port, uint64_t mac);
 /* No device is connected to it any more. */
 void switch_remove_port(struct switch_port *port);
 
