@@ -13,7 +13,7 @@ RING0 := -std=c17 $(WARN) $(INC) -O2 -g -ffreestanding -mgeneral-regs-only -mno-
 HOST_INC := -Itests/host/include $(INC)
 HOSTED := -std=gnu17 $(WARN) $(HOST_INC) -O1 -g -fno-strict-aliasing -pthread
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-FUZ := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZ := -O2 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # ---- what runs in ring 0 ----
 
@@ -100,7 +100,7 @@ $(B)/tsan/%: tests/loopback/%.c $(B)/thr/libjanus.a $(LOOPBACK_LIB)
 
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/fuz/libjanus.a
 	@mkdir -p $(@D)
-	$(CLANG) $(HOSTED) -fsanitize=fuzzer,address,undefined -o $@ $< $(B)/fuz/libjanus.a
+	$(CLANG) $(HOSTED) -O2 -fsanitize=fuzzer,address,undefined -fno-omit-frame-pointer -o $@ $< $(B)/fuz/libjanus.a
 
 $(B)/covbin/%: tests/unit/%.c $(B)/cov/libjanus.a
 	@mkdir -p $(@D)
@@ -254,19 +254,15 @@ cover: $(COVER_BIN)
 	gcovr -r . --fail-under-line 85 --object-directory $(B)/cov -f 'enlighten/' -f 'synic/' -f 'vmbus/' -f 'hypervisor/backend/' $(B)/cov/obj
 
 S ?= 60
-define fuzz_all
-	@for t in $(FUZZ_BIN); do name=$$(basename $$t); mkdir -p $(B)/corpus/$$name; \
-		timeout $$(( $(1) + 60 )) $$t -max_total_time=$(1) -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=$(B)/corpus/ \
-			$(B)/corpus/$$name > $$t.log 2>&1 || { echo "FAILED: $$t"; tail -n 40 $$t.log; exit 1; }; \
-		printf '%-24s %10s executions, %8s a second\n' $$name \
-			$$(awk '/number_of_executed_units/ {print $$2}' $$t.log) $$(awk '/average_exec_per_sec/ {print $$2}' $$t.log); done
-endef
 
+# Each committed input once, then 2 s from there.
 fuzz-smoke: $(FUZZ_BIN)
-	$(call fuzz_all,2)
+	$(PYTHON) tests/fuzz/run.py --replay
+	$(PYTHON) tests/fuzz/run.py --fresh --seconds 2
 
+# LEDGER=1: a line in tests/fuzz/ledger.md if nothing is found. Corpora for the tree: tests/fuzz/run.py --keep.
 fuzz: $(FUZZ_BIN)
-	$(call fuzz_all,$(S))
+	$(PYTHON) tests/fuzz/run.py --seconds $(S) $(if $(LEDGER),--ledger)
 
 system: guests
 	$(MAKE) -j2 $(B)/janus.elf own-guests

@@ -19,6 +19,7 @@
 static struct input in;
 static uint8_t *pages[PAGES];
 static bool used[PAGES];
+static uint32_t first_free; /* no page below it is */
 
 static bool lies(void)
 {
@@ -28,9 +29,10 @@ static bool lies(void)
 static bool op_page_alloc(void *context, struct guest_page *page)
 {
 	(void)context;
-	for (uint32_t i = STORE_GFN + 1; i < PAGES; i++) {
+	for (uint32_t i = first_free; i < PAGES; i++) {
 		if (!used[i]) {
 			used[i] = true;
+			first_free = i + 1;
 			memset(pages[i], 0, PAGE_BYTES);
 			*page = (struct guest_page){pages[i], i};
 			return true;
@@ -44,6 +46,7 @@ static void op_page_free(void *context, struct guest_page *page)
 	(void)context;
 	require(page->gfn < PAGES && used[page->gfn], "a page is given back once");
 	used[page->gfn] = false;
+	first_free = page->gfn < first_free ? (uint32_t)page->gfn : first_free;
 	page->bytes = NULL;
 }
 
@@ -71,10 +74,11 @@ static bool op_rdmsr(void *context, uint32_t msr, uint64_t *value)
 /* All pages are free, and the host's answers are of this input. */
 static void machine_start(const uint8_t *data, size_t size)
 {
-	for (uint32_t i = 0; i < PAGES; i++) {
-		pages[i] = pages[i] != NULL ? pages[i] : aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	for (uint32_t i = 0; i < PAGES && pages[PAGES - 1] == NULL; i++) {
+		pages[i] = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
 		require(pages[i] != NULL, "memory");
 	}
+	first_free = STORE_GFN + 1;
 	in = (struct input){data, size};
 	memset(used, 0, sizeof(used));
 	memset(pages[STORE_GFN], 0, PAGE_BYTES);

@@ -7,20 +7,12 @@
  * the write index is where the input ends. Flag 4: the guest's indexes are in bounds, and
  * the bytes start where the host reads.
  */
-#include <stdlib.h>
-
-#define CU_ASSERT_FATAL(condition)  \
-	do {                        \
-		if (!(condition)) { \
-			abort();    \
-		}                   \
-	} while (0)
-
-#include "tests/unit/vmbus_guest.h"
+#include "tests/fuzz/fuzz_guest.h"
 
 #define RINGS 0x100000u
 #define RING_PAGES 3u
 #define HELD_MAX 256u
+#define DISK_BYTES (64u << 10) /* small: it is wiped for each input */
 
 static struct block_request *held[HELD_MAX];
 static uint32_t held_count;
@@ -28,7 +20,7 @@ static uint32_t held_count;
 static void hold_submit(void *medium, struct block_request *request)
 {
 	(void)medium;
-	CU_ASSERT_FATAL(held_count < HELD_MAX);
+	must(held_count < HELD_MAX);
 	held[held_count++] = request;
 }
 
@@ -39,6 +31,18 @@ static void end_held(struct guest *guest)
 		block_done(held[held_count], held_count % 3 == 0 ? BLOCK_EIO : BLOCK_OK);
 	}
 	(void)host_run(guest->vm);
+}
+
+static void open_disk(struct guest *guest, bool slow)
+{
+	static const struct block_medium_ops ops = {.submit = hold_submit};
+
+	if (slow) {
+		block_open(&guest->blocks[0], &ops, NULL, 1u << 20, false, "slow");
+	} else {
+		memset(guest->disk[0], 0, DISK_BYTES);
+		block_ram_open(&guest->blocks[0], guest->disk[0], DISK_BYTES, false, "serial-0");
+	}
 }
 
 static void initialize(struct guest *guest, struct guest_channel *channel)
@@ -52,7 +56,7 @@ static void initialize(struct guest *guest, struct guest_channel *channel)
 		packet.u.version.major_minor = VMSTOR_PROTO_VERSION_WIN10;
 		guest_send_inband(guest, channel, 1, &packet, sizeof(packet));
 		(void)guest_take(guest, channel, &d, &packet, sizeof(packet));
-		CU_ASSERT_FATAL(packet.status == 0);
+		must(packet.status == 0);
 	}
 }
 
@@ -107,7 +111,7 @@ static void open_filled(struct guest *guest, struct guest_channel *channel, cons
 {
 	uint32_t gpadl = guest_post_gpadl(guest, channel->offer.child_relid, RINGS, 2 * RING_PAGES);
 
-	CU_ASSERT_FATAL(guest_gpadl_status(guest) == 0);
+	must(guest_gpadl_status(guest) == 0);
 	memcpy(guest_ring(guest, channel->out_at), data, 16);
 	memcpy(guest_ring(guest, channel->in_at), data + 16, 16);
 	if (guest_open_with(guest, channel->offer.child_relid, gpadl, RING_PAGES, 0) == 0) {
@@ -117,36 +121,34 @@ static void open_filled(struct guest *guest, struct guest_channel *channel, cons
 		guest_close(guest, channel);
 	}
 	guest_post_teardown(guest, channel->offer.child_relid, gpadl);
-	CU_ASSERT_FATAL(guest_receive(guest) == CHANNELMSG_GPADL_TORNDOWN);
+	must(guest_receive(guest) == CHANNELMSG_GPADL_TORNDOWN);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct block_medium_ops ops = {.submit = hold_submit};
 	const struct vmbus_guid scsi = VMBUS_CLASS_SCSI;
 	struct guest_channel channel;
-	struct guest *guest;
+	static struct guest *guest;
 
 	if (size < 34) {
 		return 0;
 	}
-	guest = guest_new();
-	CU_ASSERT_FATAL(guest_contact(guest, VERSION_WIN10_V5_3, 0));
+	guest = guest == NULL ? fuzz_guest_new(NULL, 1) : guest;
+	open_disk(guest, (data[0] & 2) != 0);
+	fuzz_guest_begin(guest);
+	must(guest_contact(guest, VERSION_WIN10_V5_3, 0));
 	guest_get_offers(guest);
-	if ((data[0] & 2) != 0) {
-		block_open(&guest->blocks[0], &ops, NULL, 1u << 20, false, "slow");
-	}
 	guest_open(guest, &channel, scsi, RINGS, RING_PAGES);
 	play(guest, &channel, data, size);
-	CU_ASSERT_FATAL(!host_vm_killed(guest->vm));
+	must(!host_vm_killed(guest->vm));
 	guest_close(guest, &channel);
 	end_held(guest);
-	CU_ASSERT_FATAL(host_vm_leaks(guest->vm).pins == 2 * RING_PAGES); /* the GPADL's */
+	must(host_vm_leaks(guest->vm).pins == 2 * RING_PAGES); /* the GPADL's */
 	open_filled(guest, &channel, data + 1);
 	guest_open(guest, &channel, scsi, RINGS, RING_PAGES);
 	initialize(guest, &channel);
-	guest_free(guest);
+	vmbus_teardown(guest->vm);
+	synic_teardown(guest->vm);
+	host_vm_reset(guest->vm); /* panics on a leak */
 	return 0;
 }

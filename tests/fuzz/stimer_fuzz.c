@@ -10,7 +10,7 @@
 
 #include "abi/hyperv.h"
 #include "synic/synic.h"
-#include "tests/host/host.h"
+#include "tests/host/host_private.h"
 
 #define VCPUS 2u
 #define TIMERS HV_SYNIC_STIMER_COUNT
@@ -48,13 +48,15 @@ static bool is_direct(const struct model *m)
 
 static uint64_t raised(uint32_t vp)
 {
-	uint64_t count = 0;
+	const uint64_t *here = vm_vcpu(vm, vp)->post_counts; /* as they stand: a lock for each took half of the time */
+	uint64_t count = 0, never = 0;
 
-	for (uint32_t vector = 0; vector < 256; vector++) {
-		uint64_t here = host_vcpu_post_count(vm_vcpu(vm, vp), (uint8_t)vector);
-
-		must(vector >= HV_SYNIC_FIRST_VALID_VECTOR || here == 0);
-		count += here;
+	for (uint32_t vector = 0; vector < HV_SYNIC_FIRST_VALID_VECTOR; vector++) {
+		never += here[vector];
+	}
+	must(never == 0);
+	for (uint32_t vector = HV_SYNIC_FIRST_VALID_VECTOR; vector < 256; vector++) {
+		count += here[vector];
 	}
 	return count;
 }

@@ -25,6 +25,7 @@ static bool is_open, hold, is_wild;
 static struct block_request *held[HELD_MAX];
 static uint32_t held_count;
 static uint8_t named[DATA_BYTES]; /* bytes that a request has named */
+static bool page_named[DATA_PAGES]; /* one of its bytes is */
 static uint8_t owed[65536 / 8]; /* packets whose completion may still come, by number */
 static uint16_t next_id;
 
@@ -130,6 +131,7 @@ static uint32_t make_range(struct input *in, uint8_t *to, uint32_t *bytes)
 		uint64_t frame = DATA_AT / PAGE_BYTES + page;
 		uint32_t from = i == 0 ? offset : 0, left = *bytes + offset - i * PAGE_BYTES;
 
+		page_named[page] = true;
 		memset(named + page * PAGE_BYTES + from, 1, (left < PAGE_BYTES ? left : PAGE_BYTES) - from);
 		frame = how >= 0xF8 && how < 0xFC && i == pages - 1 ? take64(in) : frame;
 		memcpy(to + at, &frame, 8);
@@ -281,9 +283,30 @@ static void check_memory(void)
 {
 	const uint8_t *data = host_vm_bytes(guest->vm, DATA_AT, DATA_BYTES);
 
-	for (uint32_t i = 0; i < DATA_BYTES; i++) {
-		must(named[i] != 0 || data[i] == FILL);
+	for (uint32_t page = 0; page < DATA_PAGES; page++, data += PAGE_BYTES) {
+		const uint8_t *names = named + page * PAGE_BYTES;
+
+		if (!page_named[page]) {
+			must(data[0] == FILL && memcmp(data, data + 1, PAGE_BYTES - 1) == 0);
+			continue;
+		}
+		for (uint32_t i = 0; i < PAGE_BYTES; i++) {
+			if (names[i] == 0 && data[i] != FILL) {
+				require(false, "a byte that no request named stays as it is");
+			}
+		}
 	}
+}
+
+static void fill_memory(void)
+{
+	for (uint32_t page = 0; page < DATA_PAGES; page++) {
+		if (page_named[page]) {
+			memset(named + page * PAGE_BYTES, 0, PAGE_BYTES);
+			page_named[page] = false;
+		}
+	}
+	memset(host_vm_bytes(guest->vm, DATA_AT, DATA_BYTES), FILL, DATA_BYTES);
 }
 
 static void begin(uint8_t flags)
@@ -298,9 +321,8 @@ static void begin(uint8_t flags)
 	hold = false;
 	held_count = 0;
 	next_id = 0;
-	memset(named, 0, sizeof(named));
 	memset(owed, 0, sizeof(owed));
-	memset(host_vm_bytes(guest->vm, DATA_AT, DATA_BYTES), FILL, DATA_BYTES);
+	fill_memory();
 	open_channel((flags & 1) == 0);
 	if ((flags & 2) != 0) {
 		is_wild = true;

@@ -5,18 +5,10 @@
  * Input: commands {what u8, size u8, bytes}. A message's bytes are posted as they stand, or put into one whose type
  * and ids are right, so that the deeper states are met.
  */
-#include <stdlib.h>
-
-#define CU_ASSERT_FATAL(condition)  \
-	do {                        \
-		if (!(condition)) { \
-			abort();    \
-		}                   \
-	} while (0)
-
-#include "tests/unit/vmbus_guest.h"
+#include "tests/fuzz/fuzz_guest.h"
 
 #define COMMANDS_MAX 64u
+#define DISK_BYTES (64u << 10) /* small: it is wiped for each input */
 
 static struct guest *guest;
 static uint8_t last_ids[2]; /* channel and list of the last bring_up() */
@@ -157,13 +149,14 @@ static void command(uint8_t what, const uint8_t *bytes, uint8_t size)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t bytes[256];
 
-	guest = guest_new();
+	guest = guest == NULL ? fuzz_guest_new(NULL, 1) : guest;
+	memset(guest->disk[0], 0, DISK_BYTES);
+	block_ram_open(&guest->blocks[0], guest->disk[0], DISK_BYTES, false, "serial-0");
+	fuzz_guest_begin(guest);
 	memset(last_ids, 0, sizeof(last_ids));
 	for (uint32_t i = 0; i < COMMANDS_MAX && size >= 2; i++) {
 		uint8_t what = data[0], len = data[1] < size - 2 ? data[1] : (uint8_t)(size - 2);
@@ -178,14 +171,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	(void)host_run(guest->vm);
-	CU_ASSERT_FATAL(!host_vm_killed(guest->vm));
+	must(!host_vm_killed(guest->vm));
 	if (size % 2 == 0) {
-		CU_ASSERT_FATAL(vmbus_reset(guest->vm));
-		CU_ASSERT_FATAL(host_vm_leaks(guest->vm).pins == 0);
+		must(vmbus_reset(guest->vm));
+		must(host_vm_leaks(guest->vm).pins == 0);
 		synic_reset(guest->vm);
 		guest_synic_up(guest);
-		CU_ASSERT_FATAL(guest_contact(guest, VERSION_WIN10_V5_3, 1));
+		must(guest_contact(guest, VERSION_WIN10_V5_3, 1));
 	}
-	guest_free(guest); /* aborts on a leak */
+	vmbus_teardown(guest->vm);
+	synic_teardown(guest->vm);
+	host_vm_reset(guest->vm); /* panics on a leak */
 	return 0;
 }
