@@ -21,7 +21,7 @@ FACES := $(wildcard enlighten/*.c enlighten/*/*.c synic/*.c vmbus/*.c)
 BACKENDS := $(wildcard hypervisor/backend/*.c)
 PLATFORM := $(wildcard hypervisor/platform/*.c)
 PURE := $(wildcard hypervisor/arch/x86/insn*.c) $(addprefix hypervisor/arch/x86/,walk.c cpuid_policy.c msr_policy.c isolation.c svm/judge.c vmx/judge.c) \
-	$(addprefix hypervisor/core/,format.c tlb.c elf.c)
+	$(addprefix hypervisor/core/,format.c tlb.c elf.c multiboot.c)
 METAL := $(filter-out $(PURE),$(wildcard hypervisor/core/*.c hypervisor/arch/x86/*.c hypervisor/arch/x86/*/*.c)) \
 	$(wildcard hypervisor/drivers/*.c)
 METAL_S := $(wildcard hypervisor/arch/x86/*/*.S)
@@ -162,7 +162,9 @@ guests: deps
 include tests/abi.mk
 
 # Small guests of our own.
-OWN := bench halt hammer hostile neighbour nmi smp spin storm ticks triple
+OWN := bench both halt hammer hostile kinds neighbour nmi smp spin storm ticks triple
+# The same program as other kinds of kernel: kinds.elf is an ELF64 with a PVH note and a Multiboot header.
+OWN_KINDS := kinds-i386 kinds-x32 kinds-multiboot
 OWN_FLAGS := -std=c17 $(WARN) $(INC) -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing
 $(B)/guest-obj/%.o: tests/guest/%
@@ -183,7 +185,12 @@ $(B)/tests/guest/$(1).elf: $(call own_objects,$(1)) tests/guest/guest.lds
 		--fatal-warnings -T tests/guest/guest.lds -o $$@ $(call own_objects,$(1))
 endef
 $(foreach p,$(OWN),$(eval $(call own_rule,$(p))))
-own-guests: $(OWN:%=$(B)/tests/guest/%.elf)
+$(B)/tests/guest/kinds-i386.elf: AS_KIND := -O elf32-i386
+$(B)/tests/guest/kinds-x32.elf: AS_KIND := -O elf32-x86-64
+$(B)/tests/guest/kinds-multiboot.elf: AS_KIND := -O elf32-i386 -R .note.pvh
+$(OWN_KINDS:%=$(B)/tests/guest/%.elf): $(B)/tests/guest/kinds.elf
+	objcopy $(AS_KIND) $< $@
+own-guests: $(OWN:%=$(B)/tests/guest/%.elf) $(OWN_KINDS:%=$(B)/tests/guest/%.elf)
 
 # CPU=intel: run, shell, bench and system on Bochs, which has VMX; else QEMU, which has SVM. CPU=all: system on both.
 OF_CPU = $(if $(CPU),--cpu $(CPU))

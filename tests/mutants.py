@@ -85,6 +85,10 @@ MUTANTS = [
      "case VIRTIO_BLK_S_UNSUPP: batch_put(batch, done->token, BLOCK_OK);", ["faults/power_cut_test"]),
     ("netback: a port of the switch kept", "enlighten/xen/netback.c",
      "switch_disconnect(net->port);", ";", ["faults/kill_test"]),
+    ("kernel: a segment that wraps", "hypervisor/core/elf.c",
+     "!range_fits(ph->paddr, ph->memsz, ADDRESS_MAX)", "ph->paddr >= ADDRESS_MAX", ["unit/elf_test"]),
+    ("kernel: Multiboot's header loaded before the file", "hypervisor/core/multiboot.c",
+     "|| before > at", "", ["unit/elf_test"]),
 ]
 
 

@@ -1,26 +1,26 @@
 /*
- * build.c - lays out a guest's memory and loads what it starts from (Xen's PVH boot protocol, version 1).
+ * build.c - lays out a guest's memory and loads what it starts from, by Xen's PVH boot protocol or by Multiboot.
  *
  * One layout for both faces:
  *
- *	0x00001000	start_info, module list, memory map, command line
+ *	0x00001000	what the kernel is told: boot_info.c
  *	0x000A0000	reserved; ACPI tables at 0x000E0000
- *	0x00100000	RAM up to 3 GiB, the kernel where its ELF says, the initrd at the end
+ *	0x00100000	RAM up to 3 GiB, the kernel where its ELF says, its modules at the end
  *	0xFEFF8000	special pages: store and console rings
  *	0x100000000	the rest of RAM
  */
 #include "base/bits.h"
+#include "hypervisor/core/boot_info.h"
 #include "hypervisor/core/elf.h"
 #include "hypervisor/core/frames.h"
 #include "hypervisor/core/machine.h"
+#include "hypervisor/core/multiboot.h"
 #include "hypervisor/platform/acpi.h"
 
 #define LOW_END 0xC0000000ull
 #define HIGH_START 0x100000000ull
-#define INFO_GPA 0x1000u
-#define MODLIST_GPA 0x1100u
-#define MEMMAP_GPA 0x1200u
-#define CMDLINE_GPA 0x2000u
+#define LOW_RAM_END 0xA0000u
+#define HIGH_RAM_GPA 0x100000u
 #define ACPI_GPA 0xE0000u
 #define SPECIAL_GPA 0xFEFF8000ull
 #define SPECIAL_BYTES 0x8000u
@@ -32,40 +32,8 @@
 #define E820_RESERVED 2u
 #define E820_ACPI 3u
 
-struct PACKED start_info {
-	uint32_t magic;
-	uint32_t version;
-	uint32_t flags;
-	uint32_t nr_modules;
-	uint64_t modlist_paddr;
-	uint64_t cmdline_paddr;
-	uint64_t rsdp_paddr;
-	uint64_t memmap_paddr;
-	uint32_t memmap_entries;
-	uint32_t reserved;
-};
-_Static_assert(sizeof(struct start_info) == 56, "start_info");
-
-struct PACKED start_module {
-	uint64_t paddr;
-	uint64_t size;
-	uint64_t cmdline_paddr;
-	uint64_t reserved;
-};
-_Static_assert(sizeof(struct start_module) == 32, "start_module");
-
-struct PACKED start_memory {
-	uint64_t addr;
-	uint64_t size;
-	uint32_t type;
-	uint32_t reserved;
-};
-_Static_assert(sizeof(struct start_memory) == 24, "start_memory");
-
-#define START_MAGIC 0x336ec578u
-
-/* vm_write() without its limit of 64 KiB: nothing runs yet. */
-static bool put(struct vm *vm, uint64_t to, const void *from, uint64_t len)
+/* Nothing runs yet. */
+bool build_put(struct vm *vm, uint64_t to, const void *from, uint64_t len)
 {
 	const uint8_t *bytes = from;
 
@@ -102,11 +70,11 @@ static void make_map(struct vm *vm)
 	uint64_t low = low_bytes(vm);
 
 	vm->map_count = 0;
-	add_range(vm, 0, 0xA0000, E820_RAM);
-	add_range(vm, 0xA0000, ACPI_GPA, E820_RESERVED);
+	add_range(vm, 0, LOW_RAM_END, E820_RAM);
+	add_range(vm, LOW_RAM_END, ACPI_GPA, E820_RESERVED);
 	add_range(vm, ACPI_GPA, ACPI_GPA + ACPI_ROOM_BYTES, E820_ACPI);
-	add_range(vm, ACPI_GPA + ACPI_ROOM_BYTES, 0x100000, E820_RESERVED);
-	add_range(vm, 0x100000, low, E820_RAM);
+	add_range(vm, ACPI_GPA + ACPI_ROOM_BYTES, HIGH_RAM_GPA, E820_RESERVED);
+	add_range(vm, HIGH_RAM_GPA, low, E820_RAM);
 	add_range(vm, ACPI_WINDOW_LOW_FIRST, ACPI_WINDOW_LOW_LAST + 1, E820_RESERVED);
 	add_range(vm, 0xFEC00000u, 0xFEC01000u, E820_RESERVED);
 	add_range(vm, 0xFEE00000u, 0xFEE01000u, E820_RESERVED);
@@ -134,58 +102,105 @@ static bool populate(struct vm *vm)
 	       p2m_populate(&vm->p2m, gpa(SPECIAL_GPA), SPECIAL_BYTES);
 }
 
-static bool load_kernel(struct vm *vm, const struct host_module *module, struct elf_pvh *elf)
+/* Not where something else lies: only RAM that boot_info.c does not use. */
+static bool place_is_free(const struct vm *vm, const struct elf_segment *s)
 {
-	const uint8_t *file = host_direct(module->start);
+	uint64_t end = s->paddr + s->memory_bytes;
 
-	if (!elf_read_pvh(file, module->bytes, elf)) {
-		log_line("guest %s: its kernel is no 64-bit ELF with a PVH entry", vm->name);
-		return false;
-	}
-	if (elf->end > low_bytes(vm)) {
+	return s->paddr >= HIGH_RAM_GPA ? end <= low_bytes(vm)
+	                                : s->paddr >= BOOT_INFO_END && end <= LOW_RAM_END;
+}
+
+static bool check_places(const struct vm *vm, const struct elf_image *image)
+{
+	if (image->end > low_bytes(vm)) {
 		log_line("guest %s: too little memory: its kernel reaches to %lu MiB", vm->name,
-		         (unsigned long)(elf->end >> 20));
+		         (unsigned long)(image->end >> 20));
 		return false;
 	}
-	for (uint32_t i = 0; i < elf->segment_count; i++) {
-		const struct elf_segment *s = &elf->segments[i];
-
-		if (!put(vm, s->paddr, file + s->offset, s->file_bytes)) {
+	for (uint32_t i = 0; i < image->segment_count; i++) {
+		if (!place_is_free(vm, &image->segments[i])) {
+			log_line("guest %s: its kernel wants to lie at %lx, which is not free", vm->name,
+			         (unsigned long)image->segments[i].paddr);
 			return false;
 		}
 	}
 	return true;
 }
 
-/* As high as Linux can reach it at first, page aligned. 0 if there is no room. */
-static uint64_t place_initrd(const struct vm *vm, uint64_t bytes, uint64_t kernel_end)
+static bool load_kernel(struct vm *vm, const struct host_module *module, struct elf_image *image)
 {
-	uint64_t top = low_bytes(vm) < BOOT_MAP_END ? low_bytes(vm) : BOOT_MAP_END;
-	uint64_t at;
+	const uint8_t *file = host_direct(module->start);
+	enum elf_status status = vm->record->kernel_kind == BLOB_KERNEL_MULTIBOOT
+	                                 ? multiboot_read(file, module->bytes, image)
+	                                 : elf_read_pvh(file, module->bytes, image);
 
-	if (bytes > top) {
-		return 0;
+	if (status != ELF_OK) {
+		log_line("guest %s: its kernel %s", vm->name, elf_status_text(status));
+		return false;
 	}
-	at = align_down(top - bytes, PAGE_BYTES);
-	return at >= kernel_end ? at : 0;
+	if (!check_places(vm, image)) {
+		return false;
+	}
+	for (uint32_t i = 0; i < image->segment_count; i++) {
+		const struct elf_segment *s = &image->segments[i];
+
+		if (!build_put(vm, s->paddr, file + s->offset, s->file_bytes)) {
+			return false;
+		}
+	}
+	return true;
 }
 
-static bool load_initrd(struct vm *vm, uint64_t kernel_end, struct start_module *out)
+/* Finds each module's file, and how much room all need, each from a page's start. */
+static bool find_modules(const struct vm *vm, uint32_t count, const struct host_module **files,
+                         uint64_t *need_bytes)
 {
-	const struct host_module *module = config_module(vm->blob, vm->record->initrd_module);
+	*need_bytes = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		files[i] = config_module(vm->blob, vm->record->boot_modules[i].module);
+		if (files[i] == NULL) {
+			log_line("guest %s: its module %u is not there", vm->name, i);
+			return false;
+		}
+		*need_bytes += align_up(files[i]->bytes, PAGE_BYTES);
+	}
+	return true;
+}
 
-	if (module == NULL) {
-		log_line("guest %s: its initrd is not there", vm->name);
+/* As high as Linux can reach it at first. 0 if there is no room. */
+static uint64_t place_modules(const struct vm *vm, uint64_t need_bytes, uint64_t kernel_end)
+{
+	uint64_t top = low_bytes(vm) < BOOT_MAP_END ? low_bytes(vm) : BOOT_MAP_END;
+	uint64_t first = kernel_end < HIGH_RAM_GPA ? HIGH_RAM_GPA : kernel_end;
+
+	return first <= top && need_bytes <= top - first ? top - need_bytes : 0;
+}
+
+static bool load_modules(struct vm *vm, uint64_t kernel_end, struct boot_module *out)
+{
+	const struct host_module *files[BLOB_BOOT_MODULES_MAX];
+	const uint32_t count = vm->record->boot_module_count;
+	uint64_t need_bytes;
+	uint64_t at;
+
+	if (!find_modules(vm, count, files, &need_bytes)) {
 		return false;
 	}
-	out->size = module->bytes;
-	out->paddr = place_initrd(vm, module->bytes, kernel_end);
-	if (out->paddr == 0) {
-		log_line("guest %s: too little memory: no room for an initrd of %lu KiB", vm->name,
-		         (unsigned long)(module->bytes >> 10));
+	at = place_modules(vm, need_bytes, kernel_end);
+	if (at == 0) {
+		log_line("guest %s: too little memory: no room for modules of %lu KiB", vm->name,
+		         (unsigned long)(need_bytes >> 10));
 		return false;
 	}
-	return put(vm, out->paddr, host_direct(module->start), module->bytes);
+	for (uint32_t i = 0; i < count; i++) {
+		out[i] = (struct boot_module){at, files[i]->bytes};
+		if (!build_put(vm, at, host_direct(files[i]->start), files[i]->bytes)) {
+			return false;
+		}
+		at += align_up(files[i]->bytes, PAGE_BYTES);
+	}
+	return true;
 }
 
 static bool put_acpi(struct vm *vm, uint64_t *rsdp)
@@ -195,43 +210,26 @@ static bool put_acpi(struct vm *vm, uint64_t *rsdp)
 	                                   vm->config.vcpu_count};
 
 	return acpi_build(tables, sizeof(tables), ACPI_GPA, &config, rsdp) != 0 &&
-	       put(vm, ACPI_GPA, tables, sizeof(tables));
+	       build_put(vm, ACPI_GPA, tables, sizeof(tables));
 }
 
-static bool put_memmap(struct vm *vm)
+/* What the kernel is told, and the registers that it is told it by. */
+static bool put_boot_info(struct vm *vm, const struct elf_image *image, const struct boot_module *modules,
+                          uint64_t rsdp)
 {
-	for (uint32_t i = 0; i < vm->map_count; i++) {
-		const struct start_memory row = {vm->map[i].base, vm->map[i].len_bytes, vm->map[i].type, 0};
-
-		if (!put(vm, MEMMAP_GPA + i * sizeof(row), &row, sizeof(row))) {
-			return false;
-		}
+	if (vm->record->kernel_kind == BLOB_KERNEL_MULTIBOOT) {
+		vcpu_set_boot_entry(vm->vcpus[0], image->entry, MULTIBOOT_BOOTLOADER_MAGIC, BOOT_INFO_GPA);
+		return boot_info_put_multiboot(vm, modules);
 	}
-	return true;
-}
-
-static bool put_start_info(struct vm *vm, const struct start_module *initrd, uint64_t rsdp)
-{
-	const struct start_info info = {
-	        .magic = START_MAGIC,
-	        .version = 1,
-	        .nr_modules = initrd->size == 0 ? 0 : 1,
-	        .modlist_paddr = initrd->size == 0 ? 0 : MODLIST_GPA,
-	        .cmdline_paddr = CMDLINE_GPA,
-	        .rsdp_paddr = rsdp,
-	        .memmap_paddr = MEMMAP_GPA,
-	        .memmap_entries = vm->map_count,
-	};
-
-	return put(vm, INFO_GPA, &info, sizeof(info)) && put(vm, MODLIST_GPA, initrd, sizeof(*initrd)) &&
-	       put(vm, CMDLINE_GPA, vm->record->cmdline, sizeof(vm->record->cmdline)) && put_memmap(vm);
+	vcpu_set_boot_entry(vm->vcpus[0], image->entry, 0, BOOT_INFO_GPA);
+	return boot_info_put_pvh(vm, modules, rsdp);
 }
 
 bool build_guest(struct vm *vm)
 {
 	const struct host_module *kernel = config_module(vm->blob, vm->record->kernel_module);
-	struct start_module initrd = {0, 0, 0, 0};
-	struct elf_pvh elf;
+	struct boot_module modules[BLOB_BOOT_MODULES_MAX];
+	struct elf_image image;
 	uint64_t rsdp;
 
 	if (kernel == NULL) {
@@ -239,15 +237,6 @@ bool build_guest(struct vm *vm)
 		return false;
 	}
 	make_map(vm);
-	if (!populate(vm) || !load_kernel(vm, kernel, &elf)) {
-		return false;
-	}
-	if (vm->record->initrd_module != BLOB_NO_MODULE && !load_initrd(vm, elf.end, &initrd)) {
-		return false;
-	}
-	if (!put_acpi(vm, &rsdp) || !put_start_info(vm, &initrd, rsdp)) {
-		return false;
-	}
-	vcpu_set_pvh_entry(vm->vcpus[0], elf.entry, INFO_GPA);
-	return true;
+	return populate(vm) && load_kernel(vm, kernel, &image) && load_modules(vm, image.end, modules) &&
+	       put_acpi(vm, &rsdp) && put_boot_info(vm, &image, modules, rsdp);
 }

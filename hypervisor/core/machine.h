@@ -210,8 +210,11 @@ enum vcpu_leave vcpu_run(struct cpu *cpu, struct vcpu *vcpu);
 bool vcpu_has_reason(struct vcpu *vcpu);
 /* Sets requests and makes its CPU see them. Any CPU. */
 void vcpu_request(struct vcpu *vcpu, uint32_t requests);
-/* The boot state of the guest's first vCPU: 32-bit protected mode, paging off (Xen's PVH entry). */
-void vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info);
+/*
+ * The boot state of the guest's first vCPU: 32-bit protected mode, flat, paging off, EAX @magic and EBX @info. Xen's PVH
+ * entry gives no magic.
+ */
+void vcpu_set_boot_entry(struct vcpu *vcpu, uint32_t entry, uint32_t magic, uint32_t info);
 /* Real mode at sipi_vector << 12, as after INIT and SIPI. */
 void vcpu_reset_state(struct vcpu *vcpu, uint8_t sipi_vector);
 /* MSRs that are switched by hand with the vCPU (TSC_AUX). */

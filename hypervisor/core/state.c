@@ -1,6 +1,6 @@
 /*
- * state.c - the states that a vCPU starts in: INIT and SIPI (AMD64 APM volume 2, 14.1.3), Xen's PVH entry,
- * and what a guest gives for another vCPU.
+ * state.c - the states that a vCPU starts in: INIT and SIPI (AMD64 APM volume 2, 14.1.3), the entry
+ * of a kernel (Xen's PVH, Multiboot 3.2), and what a guest gives for another vCPU.
  */
 #include "base/bits.h"
 #include "hypervisor/core/machine.h"
@@ -74,7 +74,7 @@ void vcpu_reset_state(struct vcpu *vcpu, uint8_t sipi_vector)
 	hvm->state_set(&vcpu->hvm, &state);
 }
 
-void vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info)
+void vcpu_set_boot_entry(struct vcpu *vcpu, uint32_t entry, uint32_t magic, uint32_t info)
 {
 	struct hvm_state state;
 
@@ -85,7 +85,8 @@ void vcpu_set_pvh_entry(struct vcpu *vcpu, uint32_t entry, uint32_t start_info)
 	state.segments[HVM_TR] = (struct hvm_segment){0, 0x67, 0, 0x8b};
 	state.cr0 = CR0_PE | CR0_ET;
 	vcpu->hvm.regs.rip = entry;
-	vcpu->hvm.regs.gpr[REG_RBX] = start_info;
+	vcpu->hvm.regs.gpr[REG_RAX] = magic;
+	vcpu->hvm.regs.gpr[REG_RBX] = info;
 	hvm->state_set(&vcpu->hvm, &state);
 	vcpu->life = LIFE_UP;
 	vcpu->done = false;

@@ -11,7 +11,7 @@ import sys
 import zlib
 
 MAGIC = b"JANUSCF1"
-VERSION = 1
+VERSION = 2
 MODULE_NAME = "janus.blob"
 
 GUESTS_MAX = 16
@@ -23,10 +23,12 @@ VCPUS_MAX = 64
 NAME_BYTES = 32
 SOURCE_BYTES = 40
 CMDLINE_BYTES = 1024
+BOOT_MODULES_MAX = 16
+BOOT_STRING_BYTES = 124
 NO_MODULE = 0xFFFFFFFF
 
 FACES = {"hyperv": 1, "xen": 2, "both": 3}
-KERNEL_PVH_ELF = 1
+KERNELS = {"pvh": 1, "multiboot": 2}
 DISK_KINDS = {"ram": 1, "disk": 2, "partition": 3}
 KEEP_BOOT_CPU = 1
 DISK_READ_ONLY = 1
@@ -39,9 +41,11 @@ MODULE = struct.Struct("<32sQQ")
 GUEST_ROW = struct.Struct("<32sII")
 DISK = struct.Struct("<4I40s")
 NIC = struct.Struct("<I6sH")
+BOOT_MODULE = struct.Struct("<I124s")
 GUEST_HEAD = struct.Struct("<II32sIIQ6I")
 GUEST_CRC = 4
-GUEST_BYTES = GUEST_HEAD.size + DISKS_MAX * DISK.size + NICS_MAX * NIC.size + CMDLINE_BYTES
+GUEST_BYTES = (GUEST_HEAD.size + DISKS_MAX * DISK.size + NICS_MAX * NIC.size + BOOT_MODULES_MAX * BOOT_MODULE.size +
+               CMDLINE_BYTES)
 
 SUM_SEED = 0x9E3779B97F4A7C15
 MASK64 = (1 << 64) - 1
@@ -93,16 +97,18 @@ def pack_guest(guest):
         FACES[guest["face"]],
         guest["vcpus"],
         guest["memory"],
-        KERNEL_PVH_ELF,
+        KERNELS[guest["kernel_kind"]],
         guest["kernel"],
-        guest["initrd"],
+        len(guest["modules"]),
         GUEST_AUTOSTART if guest["autostart"] else 0,
         len(guest["disks"]),
         len(guest["nics"]),
     )
     disks = b"".join(pack_disk(d) for d in guest["disks"]).ljust(DISKS_MAX * DISK.size, b"\0")
     nics = b"".join(pack_nic(n) for n in guest["nics"]).ljust(NICS_MAX * NIC.size, b"\0")
-    return with_crc(head + disks + nics + text(guest["cmdline"], CMDLINE_BYTES), GUEST_CRC)
+    modules = b"".join(BOOT_MODULE.pack(m["module"], text(m["string"], BOOT_STRING_BYTES)) for m in guest["modules"])
+    modules = modules.ljust(BOOT_MODULES_MAX * BOOT_MODULE.size, b"\0")
+    return with_crc(head + disks + nics + modules + text(guest["cmdline"], CMDLINE_BYTES), GUEST_CRC)
 
 
 def pack_blob(switches, modules, guests, flags=0):

@@ -1,4 +1,12 @@
-"""From a Linux bzImage to the ELF that a guest starts from: done on the host, when the image is packed.
+"""From a kernel file to what a guest starts from: done on the host, when the image is packed.
+
+How a guest is started (boot = ... in its table):
+
+    "pvh"        Xen's PVH protocol: an ELF64 for x86-64 or an ELF32 for i386 or x86-64 with the PVH note, or a Linux
+                 bzImage whose payload is one
+    "multiboot"  Multiboot 1 (specification 0.6.96): an ELF of either class with its header in the first 8 KiB or, if flag
+                 16 of the header is set, a file of any kind, loaded by the addresses in the header
+    "auto"       PVH if it is a bzImage or has the note, else Multiboot
 
 A bzImage is a setup header, a decompressor and a compressed payload. Only the payload, an ELF64, has
 the PVH note that says where a guest starts. So that no guest spends its time on decompressing, it is
@@ -10,10 +18,10 @@ unpacked here; its bytes are otherwise those of the package:
  2. the payload's first bytes tell its format: gzip (zlib here), XZ (lzma here), LZ4 in its legacy frame
     (`lz4 -dc`) or ZSTD (`zstd -dc`). All but gzip have the unpacked size behind them, in 4 bytes, little
     endian, which is cut off and compared;
- 3. the result must be an ELF64 for x86-64 whose PT_NOTE has owner "Xen", type 18
-    (XEN_ELFNOTE_PHYS32_ENTRY), with an entry inside a PT_LOAD.
+ 3. the result must be an ELF whose PT_NOTE has owner "Xen", type 18 (XEN_ELFNOTE_PHYS32_ENTRY), with an entry
+    inside a PT_LOAD.
 
-An ELF64 with the note is taken as it is.
+Any other file is taken as it is. What is checked here, ring 0 checks again (core/elf.c, core/multiboot.c).
 """
 
 import hashlib
@@ -26,8 +34,18 @@ import zlib
 NOTE_PHYS32_ENTRY = 18
 PT_LOAD = 1
 PT_NOTE = 4
+EM_386 = 3
 EM_X86_64 = 62
-WANTED = "give a Linux bzImage or an ELF64 with the PVH note"
+WANTED = "give a Linux bzImage or an ELF with the PVH note or a Multiboot header"
+SEGMENTS_MAX = 16
+LOW_START, LOW_END = 0x4000, 0xA0000  # what is free below 1 MiB: hypervisor/core/boot_info.h
+HIGH_START, HIGH_END = 1 << 20, 3 << 30
+
+MULTIBOOT_MAGIC = 0x1BADB002
+MULTIBOOT_SEARCH = 8192
+MULTIBOOT_KLUDGE = 1 << 16
+MULTIBOOT_UNDERSTOOD = 3  # of the lower 16 bits: modules on pages, memory information
+BOOT_KINDS = ("auto", "pvh", "multiboot")
 
 
 class KernelError(Exception):
@@ -90,17 +108,36 @@ def unpack_payload(payload):
     raise KernelError("the payload is of no known format: give one packed by gzip, XZ, LZ4 or ZSTD")
 
 
-def program_headers(elf):
-    """(type, offset, paddr, filesz, memsz) of each program header."""
-    phoff, = struct.unpack_from("<Q", elf, 32)
-    size, count = struct.unpack_from("<HH", elf, 54)
-    if size < 56 or phoff + size * count > len(elf):
+def elf_header(elf):
+    """(is it an ELF64, entry, offset of its program headers, their count)."""
+    wanted = {1: (52, 32, (EM_386, EM_X86_64)), 2: (64, 56, (EM_X86_64,))}
+    if len(elf) < 20 or elf[:4] != b"\x7fELF" or elf[4] not in wanted or elf[5:7] != b"\1\1":
+        raise KernelError(f"is not an ELF for x86: {WANTED}")
+    bytes_least, phentsize, machines = wanted[elf[4]]
+    if struct.unpack_from("<H", elf, 18)[0] not in machines:
+        raise KernelError(f"is not an ELF for x86: {WANTED}")
+    if len(elf) < bytes_least:
+        raise KernelError("its header lies outside the file: give a whole ELF")
+    is_64 = elf[4] == 2
+    entry, phoff = struct.unpack_from("<QQ" if is_64 else "<II", elf, 24)
+    size, count = struct.unpack_from("<HH", elf, 54 if is_64 else 42)
+    if size != phentsize or phoff + size * count > len(elf):
         raise KernelError("its program headers lie outside the file: give a whole ELF")
+    return is_64, entry, phoff, count
+
+
+def program_headers(elf):
+    """(type, offset, vaddr, paddr, filesz, memsz) of each program header."""
+    is_64, _, phoff, count = elf_header(elf)
     for i in range(count):
-        kind, _, offset, _, paddr, filesz, memsz = struct.unpack_from("<IIQQQQQ", elf, phoff + i * size)
+        if is_64:
+            row = struct.unpack_from("<IIQQQQQ", elf, phoff + i * 56)
+            kind, offset, vaddr, paddr, filesz, memsz = row[0], *row[2:]
+        else:
+            kind, offset, vaddr, paddr, filesz, memsz = struct.unpack_from("<6I", elf, phoff + i * 32)
         if kind in (PT_LOAD, PT_NOTE) and offset + filesz > len(elf):
             raise KernelError("a segment lies outside the file: give a whole ELF")
-        yield kind, offset, paddr, filesz, memsz
+        yield kind, offset, vaddr, paddr, filesz, memsz
 
 
 def pvh_entry_of_notes(notes):
@@ -116,39 +153,121 @@ def pvh_entry_of_notes(notes):
     return None
 
 
-def elf_check(elf):
-    """Checks that @elf is an ELF64 with the PVH note. Gives (entry, first address after its load)."""
-    if len(elf) < 64 or elf[4] != 2 or elf[5] != 1 or struct.unpack_from("<H", elf, 18)[0] != EM_X86_64:
-        raise KernelError(f"is not an ELF64 for x86-64: {WANTED}")
+def elf_read(elf):
+    """(PVH entry or None, [(vaddr, paddr, end)] of what is loaded)."""
     entry, loads = None, []
-    for kind, offset, paddr, filesz, memsz in program_headers(elf):
+    for kind, offset, vaddr, paddr, filesz, memsz in program_headers(elf):
         if kind == PT_LOAD and memsz != 0:
-            loads.append((paddr, paddr + memsz))
+            if filesz > memsz:
+                raise KernelError("a segment is smaller than its part of the file: give a whole ELF")
+            loads.append((vaddr, paddr, paddr + memsz))
         elif kind == PT_NOTE and entry is None:
             entry = pvh_entry_of_notes(elf[offset : offset + filesz])
+    if len(loads) > SEGMENTS_MAX:
+        raise KernelError(f"has {len(loads)} segments: give an ELF with at most {SEGMENTS_MAX}")
+    return entry, loads
+
+
+def check_places(loads):
+    """Checks that all lies where a guest has free memory. Gives the first address after it."""
+    if not loads:
+        raise KernelError("has nothing to load: give a whole ELF")
+    for _, start, end in loads:
+        if not (LOW_START <= start and end <= LOW_END or HIGH_START <= start and end <= HIGH_END):
+            raise KernelError(f"wants to lie at {start:#x} to {end:#x}: give one that is loaded from 1 MiB up")
+    return max(end for _, _, end in loads)
+
+
+def elf_check(elf):
+    """Checks that @elf is an ELF with the PVH note. Gives (entry, first address after its load)."""
+    entry, loads = elf_read(elf)
     if entry is None:
         raise KernelError("has no PVH note (owner Xen, type 18): give a kernel built with CONFIG_PVH")
-    if not any(start <= entry < end for start, end in loads):
+    if not any(start <= entry < end for _, start, end in loads):
         raise KernelError(f"its PVH entry {entry:#x} is in no segment: give a whole ELF")
-    return entry, max(end for _, end in loads)
+    return entry, check_places(loads)
 
 
-def kernel_unpack(path, cache):
-    """Makes the ELF to load from the kernel file @path.
+def multiboot_header(raw):
+    """(its place, its flags) of the Multiboot header in the file's first 8 KiB, or None."""
+    limit = min(len(raw), MULTIBOOT_SEARCH)
+    for at in range(0, limit - 11, 4):
+        magic, flags, checksum = struct.unpack_from("<III", raw, at)
+        if magic != MULTIBOOT_MAGIC or magic + flags + checksum & 0xFFFFFFFF != 0:
+            continue
+        if not flags & MULTIBOOT_KLUDGE or at + 32 <= limit:
+            return at, flags
+    return None
 
-    Gives (path of the ELF, first address after its load): @path itself if it is an ELF, else a file
-    in the folder @cache named by the hash of the bzImage. Raises KernelError or OSError.
+
+def multiboot_addresses(raw, at):
+    """(entry, [(vaddr, paddr, end)]) by the address fields of the header at @at."""
+    header, start, load_end, bss_end, entry = struct.unpack_from("<5I", raw, at + 12)
+    room = len(raw) - (at - (header - start))
+    wrong = not start <= header <= start + at
+    wrong = wrong or load_end != 0 and not start < load_end <= start + room
+    end = load_end or start + room
+    if wrong or bss_end != 0 and bss_end < end:
+        raise KernelError("the addresses in its Multiboot header do not fit the file: give a whole kernel")
+    return entry, [(start, start, bss_end or end)]
+
+
+def multiboot_check(raw):
+    """Checks that @raw has a Multiboot header that we can follow. Gives (entry, first address after its load)."""
+    found = multiboot_header(raw)
+    if found is None:
+        raise KernelError("has no Multiboot header in its first 8 KiB: give a Multiboot (1) kernel")
+    at, flags = found
+    unknown = flags & 0xFFFF & ~MULTIBOOT_UNDERSTOOD
+    if unknown:
+        first = (unknown & -unknown).bit_length() - 1
+        what = ", a video mode" if first == 2 else ""
+        raise KernelError(f"asks Multiboot for what Janus does not have (flag {first}{what}): give one without")
+    if flags & MULTIBOOT_KLUDGE:
+        entry, loads = multiboot_addresses(raw, at)
+    elif raw.startswith(b"\x7fELF"):
+        entry, loads = elf_header(raw)[1], elf_read(raw)[1]
+        # An ELF's entry is where its segment is linked, not where that is loaded; if it is in none, it is physical.
+        entry = next((paddr + entry - vaddr for vaddr, paddr, end in loads if 0 <= entry - vaddr < end - paddr), entry)
+    else:
+        raise KernelError("has a Multiboot header but is neither an ELF nor says where it lies (flag 16): give an ELF")
+    if not any(start <= entry < end for _, start, end in loads):
+        raise KernelError(f"its entry {entry:#x} is in no segment: give a whole kernel")
+    return entry, check_places(loads)
+
+
+def choose_boot(raw, boot):
+    """How a kernel that is no bzImage is started: ("pvh" or "multiboot", first address after its load)."""
+    is_elf, header = raw.startswith(b"\x7fELF"), multiboot_header(raw)
+    if boot == "auto" and not is_elf and header is None:
+        raise KernelError(f"is of no known format: {WANTED}")
+    if boot == "auto":
+        noted = is_elf and elf_read(raw)[0] is not None
+        if not noted and header is None:
+            raise KernelError("has neither a PVH note (owner Xen, type 18) nor a Multiboot header: give a kernel "
+                              "built with CONFIG_PVH, or a Multiboot one")
+        boot = "pvh" if noted else "multiboot"
+    if boot == "pvh" and not is_elf:
+        raise KernelError('is neither a bzImage nor an ELF, so it has no PVH note: give boot = "auto"')
+    return boot, (elf_check(raw) if boot == "pvh" else multiboot_check(raw))[1]
+
+
+def kernel_unpack(path, cache, boot="auto"):
+    """Makes the file to load from the kernel file @path, which is to be started as @boot of BOOT_KINDS says.
+
+    Gives (path of that file, "pvh" or "multiboot", first address after its load): @path itself, or for a bzImage an
+    ELF in the folder @cache, named by the hash of the bzImage. Raises KernelError or OSError.
     """
     with open(path, "rb") as file:
         raw = file.read()
-    if raw.startswith(b"\x7fELF"):
-        return path, elf_check(raw)[1]
-    if not is_bzimage(raw):
-        raise KernelError(f"is of no known format: {WANTED}")
+    if raw.startswith(b"\x7fELF") or not is_bzimage(raw):
+        return path, *choose_boot(raw, boot)
+    if boot == "multiboot":
+        raise KernelError('is a bzImage, which has no Multiboot header: give boot = "auto"')
     target = os.path.join(cache, hashlib.sha256(raw).hexdigest()[:24] + ".elf")
     if os.path.exists(target):
         with open(target, "rb") as file:
-            return target, elf_check(file.read())[1]
+            return target, "pvh", elf_check(file.read())[1]
     elf = unpack_payload(bzimage_payload(raw))
     end = elf_check(elf)[1]
     os.makedirs(cache, exist_ok=True)
@@ -156,4 +275,4 @@ def kernel_unpack(path, cache):
     with open(fresh, "wb") as file:
         file.write(elf)
     os.replace(fresh, target)
-    return target, end
+    return target, "pvh", end

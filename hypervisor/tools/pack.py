@@ -6,7 +6,7 @@
 Writes FOLDER/janus.blob and FOLDER/modules.list, a line `NAME<tab>PATH` for each module (mkiso.py reads
 it). Every mistake gets one line on stderr that names the file, the key, what is wrong and what would
 be right; then the exit status is 1 and nothing is written. A second mistake that only follows from a
-first one is not reported. How kernels are unpacked: see kernel.py. The layout: blobfmt.py.
+first one is not reported. How kernels are unpacked and started: see kernel.py. The layout: blobfmt.py.
 """
 
 import argparse
@@ -25,17 +25,38 @@ import kernel  # noqa: E402
 MIB = 1 << 20
 MEMORY_MIN = 16 * MIB
 JANUS_BYTES = 64 * MIB  # what Janus itself, its tables and page tables may take
+PAGE = 4096
+BOOT_MAP_END = 1 << 30  # boot modules end below it: hypervisor/core/build.c
 UNITS = {"": 1, "K": 1 << 10, "M": MIB, "G": 1 << 30}
 TOP_KEYS = ("machine", "switch", "guest")
 MACHINE_KEYS = ("memory", "boot_cpu")
 BOOT_CPU = {"guests": 0, "control": blobfmt.KEEP_BOOT_CPU}
 SWITCH_KEYS = ("name",)
-GUEST_KEYS = ("name", "face", "vcpus", "memory", "kernel", "initrd", "cmdline", "disks", "nics", "autostart")
+GUEST_KEYS = ("name", "face", "vcpus", "memory", "kernel", "boot", "initrd", "modules", "cmdline", "disks", "nics",
+              "autostart")
+MODULE_KEYS = ("file", "string")
 DISK_KEYS = ("source", "mode")
 NIC_KEYS = ("switch", "mac")
 TYPES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")
 RESERVED_NAMES = ("janus",)
+GUEST_HELP = """\
+a guest's table, [[guest]]:
+  name = "web"        in the log and in the monitor
+  face = "xen"        or "hyperv" or "both"
+  vcpus = 2           1 to 64
+  memory = "256M"     at least 16M
+  kernel = "FILE"     a Linux bzImage; an ELF, 64 or 32 bits, with Xen's PVH note; a Multiboot (1) kernel
+  boot = "auto"       or "pvh" or "multiboot": which of them, if the kernel is both ("auto": PVH)
+  initrd = "FILE"     the first boot module
+  modules = [{ file = "FILE", string = "WORDS" }]
+                      more boot modules, by PVH as by Multiboot; 16 with the initrd; string: its own words
+                      (without it: the name of the file)
+  cmdline = "WORDS"
+  disks = [{ source = "ram:FILE", mode = "rw" }]
+  nics = [{ switch = "lan", mac = "02:00:00:00:00:01" }]
+  autostart = true
+"""
 
 
 class Mistakes:
@@ -61,6 +82,14 @@ def show(value):
 
 def show_bytes(count):
     return f"{count // MIB}M" if count % MIB == 0 else f"{count} bytes"
+
+
+def is_line(text):
+    return all(" " <= c <= "~" for c in text)
+
+
+def one_of(words):
+    return "one of " + ", ".join(show(word) for word in words)
 
 
 def parse_size(value):
@@ -247,40 +276,65 @@ class Checker:
         return size
 
     def check_kernel(self, place, table):
-        """(module index, first address after its load) of the kernel, or None."""
-        name = self.value(place, table, "kernel", str, example="the path of a bzImage or a PVH ELF")
+        """(module index, how it is started, first address after its load) of the kernel, or None."""
+        boot = self.value(place, table, "boot", str, default="auto", example=one_of(kernel.BOOT_KINDS))
+        if boot is not None and boot not in kernel.BOOT_KINDS:
+            self.wrong(place, "boot", f"{show(boot)} is no way to start: give {one_of(kernel.BOOT_KINDS)}")
+            boot = None
+        name = self.value(place, table, "kernel", str, example="the path of a bzImage, a PVH ELF or a Multiboot kernel")
         path = None if name is None else self.file(place, "kernel", name)
-        if path is None:
+        if path is None or boot is None:
             return None
-        real = os.path.realpath(path)
-        if real not in self.kernels:
+        key = (os.path.realpath(path), boot)
+        if key not in self.kernels:
             try:
-                self.kernels[real] = kernel.kernel_unpack(path, self.cache)
+                self.kernels[key] = kernel.kernel_unpack(path, self.cache, boot)
             except kernel.KernelError as error:
                 self.wrong(place, "kernel", f"{path} {error}")
                 return None
-        elf, end = self.kernels[real]
-        return self.module(elf), end
+        file, kind, end = self.kernels[key]
+        return self.module(file), kind, end
 
     def check_initrd(self, place, table):
-        """(module index, bytes) of the initrd, (none, 0) without one, or None."""
+        """The rows of the initrd: one, or none without one, or None."""
         if "initrd" not in table:
-            return blobfmt.NO_MODULE, 0
+            return []
         name = self.value(place, table, "initrd", str, example="the path of an initrd")
         path = None if name is None else self.file(place, "initrd", name)
-        return None if path is None else (self.module(path), os.path.getsize(path))
+        return None if path is None else [{"module": self.module(path), "string": "", "bytes": os.path.getsize(path)}]
 
-    def check_cmdline(self, place, table):
-        line = self.value(place, table, "cmdline", str, default="", example="a kernel command line")
+    def check_boot_module(self, place, table):
+        """The row of one boot module, or None."""
+        self.keys(place, table, MODULE_KEYS)
+        name = self.value(place, table, "file", str, example="the path of a file")
+        path = None if name is None else self.file(place, "file", name)
+        words = os.path.basename(name) if "string" not in table and name is not None else None
+        if words is None or len(words) >= blobfmt.BOOT_STRING_BYTES or not is_line(words):
+            words = self.line(place, table, "string", blobfmt.BOOT_STRING_BYTES - 1, "the module's own words")
+        if path is None or words is None:
+            return None
+        return {"module": self.module(path), "string": words, "bytes": os.path.getsize(path)}
+
+    def check_modules(self, place, table):
+        """The rows of all boot modules, the initrd first, or None."""
+        example = '{ file = "FILE", string = "WORDS" }'
+        first = self.check_initrd(place, table)
+        most = blobfmt.BOOT_MODULES_MAX - (1 if "initrd" in table else 0)
+        found = self.list_of(place, table, "modules", most, example)
+        rows = [self.check_boot_module((*place, f"modules[{i}]"), t) for i, t in enumerate(found)]
+        return None if first is None or None in rows else first + rows
+
+    def line(self, place, table, key, most, example):
+        """One line of at most @most printable characters, or None."""
+        line = self.value(place, table, key, str, default="", example=example)
         if line is None:
             return None
-        bad = next((c for c in line if not " " <= c <= "~"), None)
-        if bad is not None:
-            self.wrong(place, "cmdline", f"has the character {show(bad)}: give printable ASCII only")
+        if not is_line(line):
+            bad = next(c for c in line if not is_line(c))
+            self.wrong(place, key, f"has the character {show(bad)}: give printable ASCII only")
             return None
-        most = blobfmt.CMDLINE_BYTES - 1
         if len(line) > most:
-            self.wrong(place, "cmdline", f"{len(line)} characters are too many: give at most {most}")
+            self.wrong(place, key, f"{len(line)} characters are too many: give at most {most}")
             return None
         return line
 
@@ -360,13 +414,17 @@ class Checker:
             return None
         return {"switch": self.switches.index(name), "mac": mac}
 
-    def check_room(self, place, guest, loads, initrd):
-        """Kernel and initrd must fit the guest's memory."""
-        need = loads[1] + initrd[1]
+    def check_room(self, place, guest, end):
+        """The kernel, up to @end, and the boot modules above it must fit the guest's memory."""
+        pages = sum((row["bytes"] + PAGE - 1) // PAGE * PAGE for row in guest["modules"])
+        need = (max(end, MIB) if pages else end) + pages
         if need > guest["memory"]:
             least = show_bytes((need + MIB - 1) // MIB * MIB)
-            text = f"{show_bytes(guest['memory'])} does not hold the kernel and the initrd: give at least {least}"
+            text = f"{show_bytes(guest['memory'])} does not hold the kernel and its modules: give at least {least}"
             self.wrong(place, "memory", text)
+        elif pages and need > BOOT_MAP_END:
+            text = f"the kernel and its modules reach to {need // MIB + 1}M: give less than 1G"
+            self.wrong(place, "modules", text)
 
     def check_guest(self, index, table):
         place = self.place("guest", index, table)
@@ -376,20 +434,20 @@ class Checker:
             "face": self.check_face(place, table),
             "vcpus": self.check_vcpus(place, table),
             "memory": self.check_memory(place, table),
-            "cmdline": self.check_cmdline(place, table),
+            "cmdline": self.line(place, table, "cmdline", blobfmt.CMDLINE_BYTES - 1, "a kernel command line"),
             "autostart": self.value(place, table, "autostart", bool, default=True),
         }
-        loads, initrd = self.check_kernel(place, table), self.check_initrd(place, table)
+        loads = self.check_kernel(place, table)
+        guest["modules"] = self.check_modules(place, table)
         example = '{ source = "ram:FILE", mode = "rw" }'
         disks = self.list_of(place, table, "disks", blobfmt.DISKS_MAX, example)
         guest["disks"] = [self.check_disk((*place, f"disks[{i}]"), t) for i, t in enumerate(disks)]
         example = '{ switch = "lan", mac = "02:00:00:00:00:01" }'
         nics = self.list_of(place, table, "nics", blobfmt.NICS_MAX, example)
         guest["nics"] = [self.check_nic((*place, f"nics[{i}]"), t) for i, t in enumerate(nics)]
-        if guest["memory"] is not None and loads is not None and initrd is not None:
-            self.check_room(place, guest, loads, initrd)
-        guest["kernel"] = loads and loads[0]
-        guest["initrd"] = initrd and initrd[0]
+        if guest["memory"] is not None and loads is not None and guest["modules"] is not None:
+            self.check_room(place, guest, loads[2])
+        guest["kernel"], guest["kernel_kind"], _ = loads or (None, None, None)
         self.guests.append(guest)
 
     def check_total_memory(self):
@@ -421,7 +479,7 @@ class Checker:
             self.check_guest(i, table)
         most = blobfmt.MODULES_MAX
         if len(self.modules) > most:
-            text = f"{len(self.modules)} kernels, initrds and RAM disks are too many: give at most {most} files"
+            text = f"{len(self.modules)} kernels, boot modules and RAM disks are too many: give at most {most} files"
             self.mistakes.add(("guest",), text)
         self.check_total_memory()
 
@@ -491,7 +549,8 @@ def write_all(checker, out):
 
 
 def parse_arguments(arguments):
-    parser = argparse.ArgumentParser(description="Checks janus.toml and packs it for ring 0.")
+    parser = argparse.ArgumentParser(description="Checks janus.toml and packs it for ring 0.", epilog=GUEST_HELP,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("toml", help="the configuration")
     parser.add_argument("--out", required=True, help="folder for janus.blob and modules.list")
     parser.add_argument("--files", help="folder that file names start from (default: the configuration's)")

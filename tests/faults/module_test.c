@@ -77,7 +77,6 @@ static void fill_record(struct blob_guest *guest, uint32_t index)
 		.memory_bytes = 64u << 20,
 		.kernel_kind = BLOB_KERNEL_PVH_ELF,
 		.kernel_module = index,
-		.initrd_module = BLOB_NO_MODULE,
 	};
 	(void)snprintf(guest->name, sizeof(guest->name), "guest%u", (unsigned int)index);
 	guest->crc32 = blob_crc32_hole(guest, sizeof(*guest), offsetof(struct blob_guest, crc32));

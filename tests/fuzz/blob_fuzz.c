@@ -39,8 +39,8 @@ static void fill_record(struct blob_guest *guest, uint32_t index)
 	        .face = 1 + index % 3,
 	        .vcpu_count = 1 + index,
 	        .memory_bytes = 64u << 20,
-	        .kernel_kind = BLOB_KERNEL_PVH_ELF,
-	        .initrd_module = BLOB_NO_MODULE,
+	        .kernel_kind = 1 + index % 2,
+	        .boot_module_count = 1 + index,
 	        .disk_count = 2,
 	        .nic_count = header->switch_count != 0 ? 1 : 0,
 	        .name = "guest",
@@ -94,7 +94,8 @@ static void change_record(struct blob_guest *guest, struct input *in)
 	                                offsetof(struct blob_guest, vcpu_count),
 	                                offsetof(struct blob_guest, kernel_kind),
 	                                offsetof(struct blob_guest, kernel_module),
-	                                offsetof(struct blob_guest, initrd_module),
+	                                offsetof(struct blob_guest, boot_module_count),
+	                                offsetof(struct blob_guest, boot_modules[0].module),
 	                                offsetof(struct blob_guest, flags),
 	                                offsetof(struct blob_guest, disk_count),
 	                                offsetof(struct blob_guest, nic_count),
@@ -104,18 +105,21 @@ static void change_record(struct blob_guest *guest, struct input *in)
 	                                offsetof(struct blob_guest, disks[1].module)};
 	uint32_t what = take8(in), value = pick_number(in);
 
-	switch (what % 16) {
-	case 13:
+	switch (what % 18) {
+	case 14:
 		memset(guest->name, 'n', sizeof(guest->name) - what / 128);
 		break;
-	case 14:
+	case 15:
 		memset(guest->cmdline, 'c', sizeof(guest->cmdline) - what / 128);
 		break;
-	case 15:
+	case 16:
 		memset(guest->disks[1].source, 's', sizeof(guest->disks[1].source) - what / 128);
 		break;
+	case 17:
+		memset(guest->boot_modules[0].string, 'm', sizeof(guest->boot_modules[0].string) - what / 128);
+		break;
 	default:
-		memcpy((uint8_t *)guest + fields[what % 16], &value, sizeof(value));
+		memcpy((uint8_t *)guest + fields[what % 18], &value, sizeof(value));
 		break;
 	}
 }
@@ -195,9 +199,13 @@ static void use_guest(const struct blob_header *header, uint32_t index)
 	use_text(guest->name, sizeof(guest->name));
 	use_text(guest->cmdline, sizeof(guest->cmdline));
 	use_module(header, guest->kernel_module);
-	if (guest->initrd_module != BLOB_NO_MODULE) {
-		use_module(header, guest->initrd_module);
+	require(guest->boot_module_count <= BLOB_BOOT_MODULES_MAX, "places for boot modules");
+	for (uint32_t i = 0; i < guest->boot_module_count; i++) {
+		use_module(header, guest->boot_modules[i].module);
+		use_text(guest->boot_modules[i].string, BLOB_BOOT_STRING_BYTES);
 	}
+	require(guest->kernel_kind == BLOB_KERNEL_PVH_ELF || guest->kernel_kind == BLOB_KERNEL_MULTIBOOT,
+	        "a kernel that can be started");
 	require(guest->vcpu_count >= 1 && guest->vcpu_count <= BLOB_VCPUS_MAX, "1 to 64 vCPUs");
 	require(guest->memory_bytes >= 16u << 20, "enough memory");
 	require(guest->disk_count <= BLOB_DISKS_MAX && guest->nic_count <= BLOB_NICS_MAX,

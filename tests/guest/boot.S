@@ -1,6 +1,6 @@
 /*
- * boot.S - from Xen's PVH entry (32-bit protected mode, paging off, EBX = start_info) to
- * guest_main() in long mode, with the first 4 GiB mapped one to one; the way of another CPU from
+ * boot.S - from Xen's PVH entry (32-bit protected mode, paging off, EBX = start_info) or that of
+ * Multiboot (the same, EAX = its magic, EBX = its information) to guest_main() in long mode, with the first 4 GiB mapped one to one; the way of another CPU from
  * its start-up IPI to ap_main(); and the 256 vectors' entries.
  */
 #define CR0_RUN 0x80000011 /* PG, ET, PE */
@@ -25,6 +25,7 @@
 start32:
 	cli
 	cld
+	movl %eax, %esi
 	movl $page_tables, %edi
 	/* One PML4 entry, four PDPT entries, 2048 pages of 2 MiB; those of the APICs are not cached. */
 	leal 0x1003(%edi), %eax

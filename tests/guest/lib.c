@@ -1,6 +1,6 @@
 /*
  * lib.c - console, options, reports and the end of a test guest. start_info: Xen's PVH boot
- * protocol.
+ * protocol; the other way in is Multiboot.
  */
 #include "tests/guest/lib.h"
 
@@ -29,10 +29,13 @@ struct start_info {
 	uint64_t cmdline;
 };
 
+#define MULTIBOOT_CMDLINE_AT 16u
+
+struct boot_registers boot_registers;
 static char cmdline[1024];
 static bool has_debug_port;
 
-void guest_main(const struct start_info *info);
+void guest_main(uintptr_t ebx, uint32_t eax);
 
 void *memcpy(void *to, const void *from, size_t bytes)
 {
@@ -191,10 +194,8 @@ bool option_is(const char *key, const char *value)
 	return *value == 0 && (*at == 0 || *at == ' ');
 }
 
-static void take_cmdline(const struct start_info *info)
+static void take_cmdline(const char *from)
 {
-	const char *from = (const char *)(uintptr_t)info->cmdline;
-
 	for (size_t i = 0; from != NULL && i < sizeof(cmdline) - 1 && from[i] != 0; i++) {
 		cmdline[i] = from[i];
 	}
@@ -245,14 +246,28 @@ void finish(bool pass)
 	power_off();
 }
 
-void guest_main(const struct start_info *info)
+/* Where the command line is. */
+static const char *read_boot_info(void)
 {
-	has_debug_port = port_read8(PORT_DEBUG) == DEBUG_IS_THERE;
+	const struct start_info *info = (const struct start_info *)boot_registers.ebx;
+	uint32_t at;
+
+	if (boot_registers.eax == MULTIBOOT_MAGIC) {
+		memcpy(&at, (const void *)(boot_registers.ebx + MULTIBOOT_CMDLINE_AT), sizeof(at));
+		return (const char *)(uintptr_t)at;
+	}
 	if (info->magic != START_MAGIC) {
 		report("error=start_info has no magic");
 		finish(false);
 	}
-	take_cmdline(info);
+	return (const char *)(uintptr_t)info->cmdline;
+}
+
+void guest_main(uintptr_t ebx, uint32_t eax)
+{
+	has_debug_port = port_read8(PORT_DEBUG) == DEBUG_IS_THERE;
+	boot_registers = (struct boot_registers){eax, ebx};
+	take_cmdline(read_boot_info());
 	cpu_init();
 	program_main();
 	finish(false); /* a program ends by itself */

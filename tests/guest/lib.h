@@ -10,6 +10,15 @@
 
 #include "base/compiler.h"
 
+#define MULTIBOOT_MAGIC 0x2badb002u
+
+/* What the first CPU came with: Multiboot's magic if it was started so, and the address in EBX. */
+struct boot_registers {
+	uint32_t eax;
+	uintptr_t ebx;
+};
+extern struct boot_registers boot_registers;
+
 /* Each program's own. Console, options, IDT and local APIC are ready; interrupts are off. */
 void program_main(void);
 

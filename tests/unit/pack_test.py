@@ -51,6 +51,21 @@ def make_elf(note=True, entry=MIB, size=MIB, load_at=MIB):
     return head + load + noted + notes
 
 
+def make_elf32(note=True, entry=MIB, size=MIB, load_at=MIB, machine=3, start=MIB, header=b""):
+    """A small ELF32 with one PT_LOAD, the PVH note if @note, and @header behind that."""
+    notes = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", entry) if note else b""
+    head = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
+    head += struct.pack("<HHIIIIIHHHHHH", 2, machine, 1, start, 52, 0, 0, 52, 32, 2, 0, 0, 0)
+    load = struct.pack("<8I", 1, 0, load_at, load_at, 64, size, 5, 4096)
+    noted = struct.pack("<8I", 4, 116, 0, 0, len(notes), len(notes), 4, 4)
+    return head + load + noted + notes + header
+
+
+def multiboot(flags=0, *addresses):
+    magic = 0x1BADB002
+    return struct.pack("<3I", magic, flags, -(magic + flags) & 0xFFFFFFFF) + struct.pack(f"<{len(addresses)}I", *addresses)
+
+
 def make_bzimage(payload):
     """A setup header of one sector, and the payload at once behind it."""
     raw = bytearray(1024)
@@ -102,8 +117,8 @@ def test_right_configuration(packer):
 IN_GUEST = [
     # key, value (None: leave it out), what is said after `janus.toml: guest "web": `
     ("vcpu", "2", 'vcpu: unknown key: did you mean "vcpus"?'),
-    ("colour", '"red"', "colour: unknown key: give one of name, face, vcpus, memory, kernel, initrd, "
-     "cmdline, disks, nics, autostart"),
+    ("colour", '"red"', "colour: unknown key: give one of name, face, vcpus, memory, kernel, boot, initrd, "
+     "modules, cmdline, disks, nics, autostart"),
     ("vcpus", "0", "vcpus: 0 is out of range: give 1 to 64"),
     ("vcpus", "65", "vcpus: 65 is out of range: give 1 to 64"),
     ("vcpus", "-1", "vcpus: -1 is out of range: give 1 to 64"),
@@ -119,10 +134,10 @@ IN_GUEST = [
     ("memory", '"999999999G"', 'memory: "999999999G" is more than any machine has: give less'),
     ("memory", None, 'memory: missing: give a size of at least 16M, such as "256M"'),
     ("kernel", '"vmlinuz"', "kernel: there is no file PATH/vmlinuz: give the path of one"),
-    ("kernel", '"initrd"', "kernel: PATH/initrd is of no known format: give a Linux bzImage or an ELF64 "
-     "with the PVH note"),
-    ("kernel", None, "kernel: missing: give the path of a bzImage or a PVH ELF"),
-    ("kernel", "7", "kernel: 7 is not a string: give the path of a bzImage or a PVH ELF"),
+    ("kernel", '"initrd"', "kernel: PATH/initrd is of no known format: give a Linux bzImage or an ELF "
+     "with the PVH note or a Multiboot header"),
+    ("kernel", None, "kernel: missing: give the path of a bzImage, a PVH ELF or a Multiboot kernel"),
+    ("kernel", "7", "kernel: 7 is not a string: give the path of a bzImage, a PVH ELF or a Multiboot kernel"),
     ("initrd", '"none"', "initrd: there is no file PATH/none: give the path of one"),
     ("cmdline", '"' + "x" * 1024 + '"', "cmdline: 1024 characters are too many: give at most 1023"),
     ("cmdline", '"a\\nb"', 'cmdline: has the character "\\n": give printable ASCII only'),
@@ -241,14 +256,15 @@ def expect_kernel(packer, raw, said):
 
 
 def test_kernel_without_note(packer):
-    said = "has no PVH note (owner Xen, type 18): give a kernel built with CONFIG_PVH"
+    said = ("has neither a PVH note (owner Xen, type 18) nor a Multiboot header: give a kernel built with CONFIG_PVH, "
+            "or a Multiboot one")
     expect_kernel(packer, make_elf(note=False), said)
 
 
 def test_kernel_for_another_cpu(packer):
     raw = bytearray(make_elf())
     raw[18] = 183
-    said = "is not an ELF64 for x86-64: give a Linux bzImage or an ELF64 with the PVH note"
+    said = "is not an ELF for x86: give a Linux bzImage or an ELF with the PVH note or a Multiboot header"
     expect_kernel(packer, bytes(raw), said)
 
 
@@ -264,9 +280,242 @@ def test_kernel_segment_cut_off(packer):
     expect_kernel(packer, make_elf()[:-4], "a segment lies outside the file: give a whole ELF")
 
 
+RIGHT = {
+    # what, file, boot, kind
+    "elf64": (make_elf(), "auto", "pvh"),
+    "i386": (make_elf32(), "auto", "pvh"),
+    "x32": (make_elf32(machine=62), "pvh", "pvh"),
+    "both": (make_elf32(header=multiboot()), "auto", "pvh"),
+    "wanted": (make_elf32(header=multiboot()), "multiboot", "multiboot"),
+    "multiboot": (make_elf32(note=False, header=multiboot(3)), "auto", "multiboot"),
+    "multiboot64": (make_elf(note=False) + multiboot(0x10000, MIB + 176, MIB, 0, 0, MIB), "auto", "multiboot"),
+    "flat": (b"1234" + multiboot(0x10003, MIB + 4, MIB, 0, 2 * MIB, MIB), "auto", "multiboot"),
+}
+
+
+@pytest.mark.parametrize("what", RIGHT)
+def test_kernel_kinds(packer, reader, what):
+    """And ring 0's own reading agrees that it is right: elf_test.c has the other half."""
+    raw, boot, kind = RIGHT[what]
+    (packer.path / "kernel.elf").write_bytes(raw)
+    assert packer(toml_of({**GUEST, "boot": f'"{boot}"'})) == (0, [])
+    line = reader("b", packer.path / "out" / "janus.blob")[6]
+    assert line == f"web 2 2 67108864 {blobfmt.KERNELS[kind]} 0 1 'console=hvc0'"
+
+
+WRONG_ENTRY = "its PVH entry 0x2000000 is in no segment: give a whole ELF"
+WRONG_PLACE = "wants to lie at {:#x} to {:#x}: give one that is loaded from 1 MiB up"
+WRONG_ADDRESSES = "the addresses in its Multiboot header do not fit the file: give a whole kernel"
+NO_HEADER = "has no Multiboot header in its first 8 KiB: give a Multiboot (1) kernel"
+WRONG = {
+    # what, file, boot, what is said
+    "entry": (make_elf32(entry=32 * MIB), "auto", WRONG_ENTRY),
+    "headers": (make_elf32()[:100], "auto", "its program headers lie outside the file: give a whole ELF"),
+    "header": (make_elf32()[:40], "auto", "its header lies outside the file: give a whole ELF"),
+    "notes": (make_elf32()[:-4], "auto", "a segment lies outside the file: give a whole ELF"),
+    "machine": (make_elf32(machine=40), "auto", "is not an ELF for x86: " + kernel.WANTED),
+    "class": (b"\x7fELF\x03" + make_elf32()[5:], "auto", "is not an ELF for x86: " + kernel.WANTED),
+    "i386 of 64": (make_elf()[:18] + b"\x03" + make_elf()[19:], "auto", "is not an ELF for x86: " + kernel.WANTED),
+    "smaller": (make_elf32(size=32), "auto", "a segment is smaller than its part of the file: give a whole ELF"),
+    "low": (make_elf32(load_at=0x2000, entry=0x2000), "auto", WRONG_PLACE.format(0x2000, 0x2000 + MIB)),
+    "high": (make_elf32(load_at=0xC0000000, entry=0xC0000000), "auto", WRONG_PLACE.format(0xC0000000, 0xC0100000)),
+    "wraps": (make_elf32(load_at=0xFFFFF000, entry=0xFFFFF000), "auto", WRONG_PLACE.format(0xFFFFF000, 0x1000FF000)),
+    "no note": (make_elf32(note=False, header=multiboot()), "pvh",
+                "has no PVH note (owner Xen, type 18): give a kernel built with CONFIG_PVH"),
+    "flat pvh": (b"1234" + multiboot(0x10000, MIB + 4, MIB, 0, 0, MIB), "pvh",
+                 'is neither a bzImage nor an ELF, so it has no PVH note: give boot = "auto"'),
+    "no header": (make_elf32(), "multiboot", NO_HEADER),
+    "late header": (make_elf32(header=bytes(8192 - 136 - 8) + multiboot()), "multiboot", NO_HEADER),
+    "wrong sum": (make_elf32(header=multiboot()[:-1] + b"\0"), "multiboot", NO_HEADER),
+    "bzImage": (make_bzimage(gzip.compress(make_elf())), "multiboot",
+                'is a bzImage, which has no Multiboot header: give boot = "auto"'),
+    "video": (make_elf32(header=multiboot(4)), "multiboot",
+              "asks Multiboot for what Janus does not have (flag 2, a video mode): give one without"),
+    "unknown": (make_elf32(header=multiboot(0x1003)), "multiboot",
+                "asks Multiboot for what Janus does not have (flag 12): give one without"),
+    "no ELF": (b"1234" + multiboot(), "auto",
+               "has a Multiboot header but is neither an ELF nor says where it lies (flag 16): give an ELF"),
+    "multiboot entry": (make_elf32(note=False, start=5, header=multiboot()), "auto",
+                        "its entry 0x5 is in no segment: give a whole kernel"),
+    "addresses": (b"1234" + multiboot(0x10000, MIB + 5, MIB, 0, 0, MIB), "auto", WRONG_ADDRESSES),
+    "below": (b"1234" + multiboot(0x10000, MIB, MIB + 1, 0, 0, MIB), "auto", WRONG_ADDRESSES),
+    "end": (b"1234" + multiboot(0x10000, MIB + 4, MIB, MIB + 37, 0, MIB), "auto", WRONG_ADDRESSES),
+    "bss": (b"1234" + multiboot(0x10000, MIB + 4, MIB, MIB + 36, MIB + 35, MIB), "auto", WRONG_ADDRESSES),
+    "address fields cut": (b"1234" + multiboot(0x10000, MIB + 4, MIB, 0, 0), "auto",
+                           "is of no known format: " + kernel.WANTED),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_kernels(packer, what):
+    raw, boot, said = WRONG[what]
+    (packer.path / "kernel.elf").write_bytes(raw)
+    one_line(packer, toml_of({**GUEST, "boot": f'"{boot}"'}), f'janus.toml: guest "web": kernel: PATH/kernel.elf {said}')
+
+
+def test_too_many_segments(packer):
+    """Seventeen; sixteen are right."""
+    for count, status in ((16, 0), (17, 1)):
+        raw = make_elf32(note=False)
+        rows = raw[52:84] * count + struct.pack("<8I", 4, 52 + 32 * (count + 1), 0, 0, 20, 20, 4, 4)
+        raw = raw[:44] + struct.pack("<H", count + 1) + raw[46:52] + rows + make_elf32()[116:]
+        (packer.path / "kernel.elf").write_bytes(raw)
+        found, lines = packer(toml_of(GUEST))
+        assert (found, len(lines)) == (status, status), lines
+    assert lines[0].endswith("has 17 segments: give an ELF with at most 16")
+
+
+def test_one_kernel_by_two_ways(packer, reader):
+    (packer.path / "kernel.elf").write_bytes(make_elf32(header=multiboot()))
+    assert packer(toml_of(GUEST, {**SECOND, "boot": '"multiboot"'})) == (0, [])
+    lines = reader("b", packer.path / "out" / "janus.blob")
+    assert [line.split()[4] for line in lines if line.startswith(("web ", "db "))] == ["1", "2"]
+
+
+KERNEL_READER = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include "hypervisor/core/multiboot.h"
+
+/* Records of stdin: u32 bytes, u32 kind, the file. A line for each: status, entry, end. */
+int main(void)
+{
+	uint32_t head[2];
+
+	while (fread(head, sizeof(head), 1, stdin) == 1) {
+		unsigned char *exact = malloc(head[0] + 1u);
+		struct elf_image image;
+		size_t got = fread(exact, 1, head[0], stdin);
+		enum elf_status status = head[1] == 1 ? elf_read_pvh(exact, got, &image) :
+		                                        multiboot_read(exact, got, &image);
+
+		printf("%d %x %llx\n", (int)status, image.entry, (unsigned long long)image.end);
+		free(exact);
+	}
+	return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel_reader(tmp_path_factory):
+    """What ring 0 says of each of [(file, kind)]: [(status, entry, end)]."""
+    folder = tmp_path_factory.mktemp("kernel_reader")
+    (folder / "reader.c").write_text(KERNEL_READER)
+    flags = "-std=c17 -Wall -Wextra -Wconversion -Wshadow -Werror -O1 -g -fsanitize=address,undefined".split()
+    sources = [os.path.join(ROOT, "hypervisor/core", name) for name in ("elf.c", "multiboot.c")]
+    include = ["-I" + os.path.join(ROOT, "hypervisor/include"), "-I" + ROOT]
+    program = str(folder / "reader")
+    subprocess.run(["gcc", *flags, "-fno-sanitize-recover=all", *include, str(folder / "reader.c"), *sources, "-o", program],
+                   check=True)
+
+    def run(files):
+        raw = b"".join(struct.pack("<II", len(file), blobfmt.KERNELS[kind]) + file for file, kind in files)
+        done = subprocess.run([program], input=raw, capture_output=True, check=True)
+        rows = [line.split() for line in done.stdout.decode().splitlines()]
+        return [(int(status), int(entry, 16), int(end, 16)) for status, entry, end in rows]
+
+    return run
+
+
+def altered_kernels(count):
+    """Right files with some words changed."""
+    some = (0, 1, 2, 16, 0xFFFF, 0xFFFFFFFF, MIB - 1, MIB, 2 * MIB, 1 << 31, 100, 136, 3)
+    source = random.Random(7)
+    for _ in range(count):
+        raw = bytearray(source.choice(list(RIGHT.values()))[0])
+        for _ in range(source.randrange(3)):
+            at = source.randrange(len(raw) // 4) * 4
+            struct.pack_into("<I", raw, at, source.choice(some))
+        if source.randrange(8) == 0:
+            raw = raw[: source.randrange(len(raw))]
+        yield bytes(raw)
+
+
+def read_here(raw, kind):
+    """(entry, end), or what is wrong."""
+    try:
+        return kernel.elf_check(raw) if kind == "pvh" else kernel.multiboot_check(raw)
+    except kernel.KernelError as error:
+        return str(error)
+
+
+def test_ring_0_takes_what_pack_takes(kernel_reader):
+    """And the other way; only where it may lie is checked elsewhere, in build.c."""
+    files = [(raw, kind) for raw in altered_kernels(3000) for kind in blobfmt.KERNELS]
+    here = [read_here(*row) for row in files]
+    pairs = list(zip(here, kernel_reader(files), strict=True))
+    taken = [(h, t) for h, t in pairs if not isinstance(h, str)]
+    assert 1000 < len(taken) < len(files) - 1000
+    assert [(0, *h) for h, _ in taken] == [t for _, t in taken]
+    only_there = {h.split(" 0x")[0] for h, t in pairs if isinstance(h, str) and t[0] == 0}
+    assert only_there == {"wants to lie at"}
+
+
+# Boot modules
+
+
+def modules_of(count, **words):
+    row = ", ".join(f'{k} = "{v}"' for k, v in {"file": "disk.img", **words}.items())
+    return "[" + f"{{ {row} }}, " * count + "]"
+
+
+def test_modules(packer, reader):
+    rows = '[{ file = "disk.img", string = "one two" }, { file = "initrd" }, { file = "disk.img", string = "" }]'
+    assert packer(toml_of({**GUEST, "modules": rows}, {**SECOND, "initrd": None, "modules": modules_of(16)})) == (0, [])
+    lines = reader("b", packer.path / "out" / "janus.blob")
+    assert [line for line in lines if line.startswith("boot module")] == [
+        "boot module 1 ''", "boot module 2 'one two'", "boot module 1 'initrd'", "boot module 2 ''",
+        *["boot module 2 'disk.img'"] * 16]
+
+
+WRONG_MODULES = [
+    (modules_of(16), "modules: 16 are too many: give at most 15"),
+    ('"disk.img"', 'modules: is not a list of tables: give [{ file = "FILE", string = "WORDS" }]'),
+    ('["disk.img"]', 'modules: is not a list of tables: give [{ file = "FILE", string = "WORDS" }]'),
+    ("[{}]", "modules[0]: file: missing: give the path of a file"),
+    (modules_of(1, file="gone"), "modules[0]: file: there is no file PATH/gone: give the path of one"),
+    (modules_of(1, strings="a"), 'modules[0]: strings: unknown key: did you mean "string"?'),
+    (modules_of(1, string="x" * 124), "modules[0]: string: 124 characters are too many: give at most 123"),
+    (modules_of(1, string="\\n"), 'modules[0]: string: has the character "\\n": give printable ASCII only'),
+    ('[{ file = "disk.img", string = 1 }]', "modules[0]: string: 1 is not a string: give the module's own words"),
+]
+
+
+@pytest.mark.parametrize("rows,said", WRONG_MODULES, ids=range(len(WRONG_MODULES)))
+def test_wrong_modules(packer, rows, said):
+    one_line(packer, toml_of({**GUEST, "modules": rows}), f'janus.toml: guest "web": {said}')
+
+
+def test_wrong_boot(packer):
+    said = 'boot: "bios" is no way to start: give one of "auto", "pvh", "multiboot"'
+    one_line(packer, toml_of({**GUEST, "boot": '"bios"'}), f'janus.toml: guest "web": {said}')
+
+
+def test_modules_larger_than_memory(packer):
+    with open(packer.path / "disk.img", "wb") as file:
+        file.truncate(31 * MIB)
+    said = "64M does not hold the kernel and its modules: give at least 65M"
+    rows = toml_of({**GUEST, "initrd": None, "modules": modules_of(2)})
+    assert packer(rows) == (0, [])  # 1 MiB before the kernel, 1 MiB for it, twice 31 MiB
+    shutil.rmtree(packer.path / "out")
+    with open(packer.path / "disk.img", "ab") as file:
+        file.write(b"x")
+    one_line(packer, rows, f'janus.toml: guest "web": memory: {said}')
+
+
+def test_modules_above_what_a_kernel_can_reach(packer):
+    """Linux's first page table ends at 1 GiB."""
+    with open(packer.path / "disk.img", "wb") as file:
+        file.truncate(600 * MIB)
+    rows = toml_of({**GUEST, "memory": '"2G"', "initrd": None, "modules": modules_of(2)})
+    said = "modules: the kernel and its modules reach to 1203M: give less than 1G"
+    one_line(packer, rows, f'janus.toml: guest "web": {said}')
+
+
 def test_kernel_larger_than_memory(packer):
     (packer.path / "kernel.elf").write_bytes(make_elf(size=70 * MIB))
-    said = "64M does not hold the kernel and the initrd: give at least 72M"
+    said = "64M does not hold the kernel and its modules: give at least 72M"
     one_line(packer, toml_of(GUEST), f'janus.toml: guest "web": memory: {said}')
 
 
@@ -311,7 +560,7 @@ def test_another_packs_at_the_same_time(packer, tmp_path, monkeypatch):
         put(source, target)
 
     monkeypatch.setattr(os, "replace", replace)
-    elf, _ = kernel.kernel_unpack(path, cache)
+    elf, *_ = kernel.kernel_unpack(path, cache)
     assert pack.module_sums([path], cache) == [blobfmt.blob_sum((packer.path / "kernel.elf").read_bytes())]
     assert len(others) == 2
     assert sorted(os.listdir(cache)) == sorted([os.path.basename(elf), "sums.json"])
@@ -353,9 +602,11 @@ static void show_guest(const struct blob_header *h, uint32_t i)
 	if (status != BLOB_OK) {
 		return;
 	}
-	printf("%s %u %u %llu %u %u %u %u '%s'\n", g->name, g->face, g->vcpu_count,
-	       (unsigned long long)g->memory_bytes, g->kernel_kind, g->kernel_module,
-	       g->initrd_module, g->flags, g->cmdline);
+	printf("%s %u %u %llu %u %u %u '%s'\n", g->name, g->face, g->vcpu_count,
+	       (unsigned long long)g->memory_bytes, g->kernel_kind, g->kernel_module, g->flags, g->cmdline);
+	for (uint32_t m = 0; m < g->boot_module_count; m++) {
+		printf("boot module %u '%s'\n", g->boot_modules[m].module, g->boot_modules[m].string);
+	}
 	for (uint32_t d = 0; d < g->disk_count; d++) {
 		printf("disk %u %u %u %s\n", g->disks[d].kind, g->disks[d].flags, g->disks[d].module,
 		       g->disks[d].source);
@@ -443,11 +694,12 @@ def test_round_trip(packer, packed, reader):
         f"module 1-initrd {len(initrd)} {blobfmt.blob_sum(initrd):x}",
         f"module 2-disk.img 5000 {blobfmt.blob_sum(disk):x}",
         "guest web: right",
-        "web 2 2 67108864 1 0 1 1 'console=hvc0'",
+        "web 2 2 67108864 1 0 1 'console=hvc0'",
+        "boot module 1 ''",
         "disk 3 0 4294967295 web",
         "nic 0 02 01",
         "guest db: right",
-        "db 1 2 67108864 1 0 4294967295 0 'console=hvc0'",
+        "db 1 2 67108864 1 0 0 'console=hvc0'",
         "disk 1 1 2 disk.img",
         "disk 2 0 4294967295 nvme0",
         "nic 0 02 02",
@@ -518,8 +770,8 @@ def resummed(raw, at, size, crc_at):
     return raw[:at] + bytes(part) + raw[at + size :]
 
 
-RECORD_VALUES = [(40, 0), (40, 4), (44, 0), (44, 65), (56, 2), (60, 3), (64, 3), (72, 9), (76, 9),
-                 (80, 0), (80, 4), (80, 1), (528, 1)]
+RECORD_VALUES = [(40, 0), (40, 4), (44, 0), (44, 65), (56, 0), (56, 3), (60, 3), (64, 17),
+                 (72, 9), (76, 9), (80, 0), (80, 4), (80, 1), (528, 1), (624, 3), (624, blobfmt.NO_MODULE)]
 
 
 @pytest.mark.parametrize("offset,value", RECORD_VALUES)

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define BLOB_MAGIC "JANUSCF1"
-#define BLOB_VERSION 1u
+#define BLOB_VERSION 2u
 #define BLOB_MODULE_NAME "janus.blob"
 
 #define BLOB_GUESTS_MAX 16u
@@ -36,6 +36,8 @@
 #define BLOB_NAME_BYTES 32u
 #define BLOB_SOURCE_BYTES 40u /* a GPT partition name has up to 36 characters */
 #define BLOB_CMDLINE_BYTES 1024u
+#define BLOB_BOOT_MODULES_MAX 16u
+#define BLOB_BOOT_STRING_BYTES 124u
 #define BLOB_NO_MODULE 0xffffffffu
 
 enum blob_face {
@@ -45,7 +47,8 @@ enum blob_face {
 };
 
 enum blob_kernel {
-	BLOB_KERNEL_PVH_ELF = 1, /* an ELF64 with XEN_ELFNOTE_PHYS32_ENTRY */
+	BLOB_KERNEL_PVH_ELF = 1, /* an ELF of either class with XEN_ELFNOTE_PHYS32_ENTRY */
+	BLOB_KERNEL_MULTIBOOT = 2, /* a file with a Multiboot (1) header */
 };
 
 enum blob_disk_kind {
@@ -100,6 +103,12 @@ struct blob_nic {
 	uint16_t reserved;
 } __attribute__((packed));
 
+/* A file that the kernel gets with it: an initrd, or a module. */
+struct blob_boot_module {
+	uint32_t module;
+	char string[BLOB_BOOT_STRING_BYTES]; /* its own words; an initrd has none */
+} __attribute__((packed));
+
 struct blob_guest {
 	uint32_t record_bytes;
 	uint32_t crc32; /* of record_bytes bytes, this field being zero */
@@ -109,12 +118,13 @@ struct blob_guest {
 	uint64_t memory_bytes; /* a multiple of 1 MiB */
 	uint32_t kernel_kind; /* enum blob_kernel */
 	uint32_t kernel_module;
-	uint32_t initrd_module; /* or BLOB_NO_MODULE */
+	uint32_t boot_module_count;
 	uint32_t flags; /* BLOB_GUEST_* */
 	uint32_t disk_count;
 	uint32_t nic_count;
 	struct blob_disk disks[BLOB_DISKS_MAX];
 	struct blob_nic nics[BLOB_NICS_MAX];
+	struct blob_boot_module boot_modules[BLOB_BOOT_MODULES_MAX]; /* an initrd is the first */
 	char cmdline[BLOB_CMDLINE_BYTES];
 } __attribute__((packed));
 
@@ -136,7 +146,8 @@ _Static_assert(sizeof(struct blob_disk) == 56, "blob_disk");
 _Static_assert(offsetof(struct blob_disk, source) == 16, "blob_disk.source");
 _Static_assert(sizeof(struct blob_nic) == 12, "blob_nic");
 _Static_assert(offsetof(struct blob_nic, mac) == 4, "blob_nic.mac");
-_Static_assert(sizeof(struct blob_guest) == 1648, "blob_guest");
+_Static_assert(sizeof(struct blob_boot_module) == 128, "blob_boot_module");
+_Static_assert(sizeof(struct blob_guest) == 3696, "blob_guest");
 _Static_assert(offsetof(struct blob_guest, crc32) == 4, "blob_guest.crc32");
 _Static_assert(offsetof(struct blob_guest, name) == 8, "blob_guest.name");
 _Static_assert(offsetof(struct blob_guest, face) == 40, "blob_guest.face");
@@ -145,7 +156,8 @@ _Static_assert(offsetof(struct blob_guest, kernel_kind) == 56, "blob_guest.kerne
 _Static_assert(offsetof(struct blob_guest, flags) == 68, "blob_guest.flags");
 _Static_assert(offsetof(struct blob_guest, disks) == 80, "blob_guest.disks");
 _Static_assert(offsetof(struct blob_guest, nics) == 528, "blob_guest.nics");
-_Static_assert(offsetof(struct blob_guest, cmdline) == 624, "blob_guest.cmdline");
+_Static_assert(offsetof(struct blob_guest, boot_modules) == 624, "blob_guest.boot_modules");
+_Static_assert(offsetof(struct blob_guest, cmdline) == 2672, "blob_guest.cmdline");
 
 /* One 8-byte word, little endian; fewer than 8 bytes are filled with zeros. */
 static inline uint64_t blob_load_word(const uint8_t *at, size_t len)
@@ -354,6 +366,25 @@ static inline bool blob_devices_ok(const struct blob_header *header, const struc
 	return true;
 }
 
+/* Kernel and boot modules of a record: kind, count, indices and strings. */
+static inline bool blob_boot_ok(const struct blob_header *header, const struct blob_guest *guest)
+{
+	if (guest->kernel_kind < BLOB_KERNEL_PVH_ELF || guest->kernel_kind > BLOB_KERNEL_MULTIBOOT ||
+	    guest->kernel_module >= header->module_count ||
+	    guest->boot_module_count > BLOB_BOOT_MODULES_MAX) {
+		return false;
+	}
+	for (uint32_t i = 0; i < guest->boot_module_count; i++) {
+		const struct blob_boot_module *module = &guest->boot_modules[i];
+
+		if (module->module >= header->module_count ||
+		    !blob_string_ends(module->string, BLOB_BOOT_STRING_BYTES)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /*
  * Checks the record of guest @index: checksum, then each value's bounds, so that what passes can be
  * used as it is. Anything but BLOB_OK: leave this guest out, and name it by its row.
@@ -369,12 +400,10 @@ static inline enum blob_status blob_check_guest(const struct blob_header *header
 	if (guest->record_bytes != sizeof(*guest) || !blob_string_ends(guest->name, BLOB_NAME_BYTES) ||
 	    !blob_string_ends(guest->cmdline, BLOB_CMDLINE_BYTES) || guest->face < BLOB_FACE_HYPERV ||
 	    guest->face > BLOB_FACE_BOTH || guest->vcpu_count == 0 || guest->vcpu_count > BLOB_VCPUS_MAX ||
-	    guest->memory_bytes < 16u << 20 || guest->memory_bytes % (1u << 20) != 0 ||
-	    guest->kernel_kind != BLOB_KERNEL_PVH_ELF || guest->kernel_module >= header->module_count ||
-	    (guest->initrd_module != BLOB_NO_MODULE && guest->initrd_module >= header->module_count)) {
+	    guest->memory_bytes < 16u << 20 || guest->memory_bytes % (1u << 20) != 0) {
 		return BLOB_BAD_SHAPE;
 	}
-	return blob_devices_ok(header, guest) ? BLOB_OK : BLOB_BAD_SHAPE;
+	return blob_boot_ok(header, guest) && blob_devices_ok(header, guest) ? BLOB_OK : BLOB_BAD_SHAPE;
 }
 
 /* One clear clause for a status, for "configuration: ..." or "guest NAME: ...". */
