@@ -264,12 +264,12 @@ S ?= 60
 
 # Each committed input once, then 2 s from there.
 fuzz-smoke: $(FUZZ_BIN)
-	$(PYTHON) tests/fuzz/run.py --replay
-	$(PYTHON) tests/fuzz/run.py --fresh --seconds 2
+	$(PYTHON) tests/fuzz/runner.py --replay
+	$(PYTHON) tests/fuzz/runner.py --fresh --seconds 2
 
-# LEDGER=1: a line in tests/fuzz/ledger.md if nothing is found. Corpora for the tree: tests/fuzz/run.py --keep.
+# LEDGER=1: a line in tests/fuzz/ledger.md if nothing is found. Corpora for the tree: tests/fuzz/runner.py --keep.
 fuzz: $(FUZZ_BIN)
-	$(PYTHON) tests/fuzz/run.py --seconds $(S) $(if $(LEDGER),--ledger)
+	$(PYTHON) tests/fuzz/runner.py --seconds $(S) $(if $(LEDGER),--ledger)
 
 system: guests
 	$(MAKE) -j2 $(B)/janus.elf own-guests

@@ -267,12 +267,20 @@ static void exit_xsetbv(struct vcpu *vcpu, const struct hvm_exit *exit)
 
 static void exit_cr8(struct vcpu *vcpu, const struct hvm_exit *exit)
 {
+	struct cpu_regs before = vcpu->hvm.regs;
+	uint64_t value;
 	uint8_t reg;
 
 	if (!emulate_move_to_cr8(vcpu, exit, &reg)) {
 		return;
 	}
-	vcpu->hvm.cr8 = vcpu->hvm.regs.gpr[reg] & 0xf;
+	value = before.gpr[reg];
+	if (value > 0xf) {
+		vcpu->hvm.regs = before;
+		inject_gp(vcpu);
+		return;
+	}
+	vcpu->hvm.cr8 = (uint8_t)value;
 	vlapic_set_cr8(board_lapic(&vcpu->vm->board, vcpu->index), vcpu->hvm.cr8);
 }
 

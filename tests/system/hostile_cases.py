@@ -24,11 +24,11 @@ class Case(NamedTuple):
     options: dict = {}
     memory: str = "32M"
     nag: str = ""  # a command that the monitor is given all the while, {} for the guest's name
+    strict: bool = False  # its end is the CPU's own, and QEMU's is too lax for it: test_intel.py has it, on Bochs
     finding: str = ""  # it fails, and this is known
 
 
 UNEMULATED = "an instruction that Janus cannot emulate touched a device"
-INVALID = "QEMU's CPU takes the value, its VMRUN does not: killed, where #GP is defined"
 STOPS = r"vmbus: channel \d+ \(.*\) stops"
 
 
@@ -63,9 +63,10 @@ CASES = [
     Case("stack_in_mmio", "killed", why=UNEMULATED, log="no emulation of a memory access"),
     Case("tables_in_mmio", "slowed", storm=True),
     lives("control_registers", quick=True),
-    lives("cr0_reserved", finding=INVALID),
-    lives("cr8_reserved", finding="neither QEMU's CPU nor Janus checks CR8's reserved bits: #GP is defined"),
-    lives("cr4_reserved", finding=INVALID),
+    # #GP by the CPU itself. QEMU's takes such a value.
+    lives("cr0_reserved", strict=True),
+    lives("cr8_reserved", strict=True),
+    lives("cr4_reserved", strict=True),
     lives("svm_instructions", quick=True),
     lives("vmx_instructions"),
     storm("odd_instructions"),

@@ -315,7 +315,7 @@ def chosen(mode, quick=False, names=(), faces=FACES):
     """(case, face) in the order of the table."""
     return [(case, face) for case in hostile_cases.CASES for face in faces
             if face in case.faces and (not quick or case.quick) and (not names or case.name in names)
-            and not (mode == "real" and case.single)]
+            and not case.strict and not (mode == "real" and case.single)]
 
 
 def run_pairs(pairs, mode, label, show=None):

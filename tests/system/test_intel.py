@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import check_passed, networked, verdict
+from hostile_cases import CASES
 from own_guest import own_guest
 from test_errors import check_stops
 from test_own_guests import check_own
@@ -33,6 +34,19 @@ def test_both_faces(boot):
         assert (report["disk_driver"], report["net_driver"]) == verdict.DRIVERS[face]
         assert report["clock"] in verdict.CLOCKS[face]
         assert report["ping"] == "pass 3 of 3"
+
+
+@pytest.mark.parametrize("case", [case.name for case in CASES if case.strict] + ["rsm", "vmx_instructions"])
+def test_what_the_cpu_refuses(boot, case):
+    """Hostile guests whose error is the CPU's own: here it is the one that is defined."""
+    machine = boot([own_guest("bad", "xen", "hostile", case=case)], memory=512)
+    check_own(machine, "bad", 60)
+
+
+@pytest.mark.parametrize("face", ["hyperv", "xen"])
+def test_an_nmi_waits_for_iret(boot, face):
+    report = check_own(boot([own_guest("pairs", face, "nmi", rounds=20)], memory=512), "pairs", 60)
+    assert (report["taken"], report["deepest"]) == ("40", "1")
 
 
 @pytest.mark.parametrize("face", ["hyperv", "xen"])

@@ -248,7 +248,7 @@ def table(places, work, targets, jobs):
 
 LEDGER_HEAD = """# What was fuzzed
 
-A line for each run of `make fuzz` that found nothing (`tests/fuzz/run.py --ledger`): each target for so many seconds, so many
+A line for each run of `make fuzz` that found nothing (`tests/fuzz/runner.py --ledger`): each target for so many seconds, so many
 at a time. A commit with `+` had changes that were not committed yet. The last column sums all lines.
 
 | date | commit | seconds | jobs | targets | executions | median a core-second | findings | executions in all |

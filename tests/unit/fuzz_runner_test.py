@@ -1,4 +1,4 @@
-"""tests/fuzz/run.py, with scripts in place of the fuzz targets."""
+"""tests/fuzz/runner.py, with scripts in place of the fuzz targets."""
 
 import importlib
 import os
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests/fuzz"))
-run = importlib.import_module("run")
+runner = importlib.import_module("runner")
 
 # Stands for a target: takes the options that libFuzzer takes. An input "bug" is a crash; each letter is an edge.
 TARGET = f"""#!{sys.executable}
@@ -62,13 +62,13 @@ class Tree:
             target = self.build / "fuzz" / name
             target.write_text(TARGET)
             target.chmod(target.stat().st_mode | stat.S_IXUSR)
-        self.places = run.Places(str(self.build / "fuzz"), str(self.build), str(self.corpus), str(self.ledger))
+        self.places = runner.Places(str(self.build / "fuzz"), str(self.build), str(self.corpus), str(self.ledger))
 
     def commit(self, target, *inputs):
-        run.write_committed(self.places.committed(target), inputs)
+        runner.write_committed(self.places.committed(target), inputs)
 
     def run(self, *args):
-        return run.main([*args, "--build", str(self.build), "--corpus", str(self.corpus), "--ledger-file", str(self.ledger),
+        return runner.main([*args, "--build", str(self.build), "--corpus", str(self.corpus), "--ledger-file", str(self.ledger),
                          "a_fuzz", "b_fuzz"])
 
     def calls(self, target):
@@ -87,25 +87,25 @@ def tree(tmp_path, monkeypatch):
 def test_a_corpus_is_read_as_it_was_written_the_short_inputs_first(tree):
     inputs = [bytes(range(256)), b"\n", b"", b"zz", b"aa", b"zz"]
     tree.commit("a_fuzz", *inputs)
-    assert run.read_committed(tree.places.committed("a_fuzz")) == [b"\n", b"aa", b"zz", bytes(range(256))]
+    assert runner.read_committed(tree.places.committed("a_fuzz")) == [b"\n", b"aa", b"zz", bytes(range(256))]
     assert (tree.corpus / "a_fuzz.txt").read_text().splitlines()[:2] == ["Cg==", "YWE="]
 
 
 def test_a_corpus_that_is_not_there_is_empty(tree):
-    assert not run.read_committed(tree.places.committed("a_fuzz"))
+    assert not runner.read_committed(tree.places.committed("a_fuzz"))
 
 
 def test_a_damaged_corpus_is_refused(tree):
     tree.corpus.mkdir()
     (tree.corpus / "a_fuzz.txt").write_text("YW=E\n")
     with pytest.raises(ValueError):
-        run.read_committed(tree.places.committed("a_fuzz"))
+        runner.read_committed(tree.places.committed("a_fuzz"))
 
 
 @pytest.mark.parametrize("path", sorted(os.listdir(os.path.join(ROOT, "tests/fuzz/corpus"))))
 def test_each_committed_corpus_is_of_a_target_in_order_and_small(path):
     name = os.path.join(ROOT, "tests/fuzz/corpus", path)
-    inputs = run.read_committed(name)
+    inputs = runner.read_committed(name)
     assert os.path.exists(os.path.join(ROOT, "tests/fuzz", path[:-4] + ".c"))
     assert inputs and inputs == sorted(set(inputs), key=lambda one: (len(one), one))
     assert os.path.getsize(name) <= 64 << 10
@@ -114,7 +114,7 @@ def test_each_committed_corpus_is_of_a_target_in_order_and_small(path):
 def test_each_target_has_a_committed_corpus():
     targets = {name[:-2] for name in os.listdir(os.path.join(ROOT, "tests/fuzz")) if name.endswith("_fuzz.c")}
     assert {name[:-4] for name in os.listdir(os.path.join(ROOT, "tests/fuzz/corpus"))} == targets
-    assert set(run.MAX_LEN) <= targets
+    assert set(runner.MAX_LEN) <= targets
 
 
 # ---- runs
@@ -145,7 +145,7 @@ def test_a_run_starts_from_the_committed_inputs_and_keeps_its_own(tree):
 
 def test_a_fresh_run_takes_the_committed_inputs_alone(tree):
     tree.commit("a_fuzz", b"committed")
-    run.unpack([b"own"], tree.places.working("a_fuzz"))
+    runner.unpack([b"own"], tree.places.working("a_fuzz"))
     tree.run("--fresh", "--seconds", "1")
     tree.run("--fresh", "--seconds", "1")
     assert all("committed" in call and "own" not in call.split() for call in tree.calls("a_fuzz"))
@@ -157,7 +157,7 @@ def test_a_finding_fails_is_kept_and_can_be_repeated(tree, capsys):
     out = capsys.readouterr().out
     kept = tree.build / "fuzz" / "findings" / "b_fuzz" / "crash-1"
     assert kept.read_bytes() == b"bug"
-    assert f"again: ASAN_OPTIONS={run.ASAN} {tree.build}/fuzz/b_fuzz {kept}\n" in out
+    assert f"again: ASAN_OPTIONS={runner.ASAN} {tree.build}/fuzz/b_fuzz {kept}\n" in out
     assert "FAILED: b_fuzz, exit status 77" in out and "FAILED: a_fuzz" not in out
     assert "\nline 59\n" in out and "\nline 21\n" in out and "\nline 20\n" not in out
     assert out.splitlines()[3].split()[-1] == "1"
@@ -172,14 +172,14 @@ def test_a_target_that_ends_without_a_word_is_a_finding(tree, capsys):
 
 def test_a_target_that_does_not_end_is_ended(tree):
     tree.commit("a_fuzz", b"hang")
-    folder = run.unpack([b"hang"], str(tree.folder / "hang"))
-    result = run.run_target(tree.places, "a_fuzz", [], folder, 1)
+    folder = runner.unpack([b"hang"], str(tree.folder / "hang"))
+    result = runner.run_target(tree.places, "a_fuzz", [], folder, 1)
     assert result.findings == 1 and result.executions == 0
 
 
 def test_a_replay_runs_the_committed_inputs_and_no_others(tree):
     tree.commit("a_fuzz", b"one", b"two")
-    run.unpack([b"bug"], tree.places.working("a_fuzz"))
+    runner.unpack([b"bug"], tree.places.working("a_fuzz"))
     assert tree.run("--replay") == 0
     call = tree.calls("a_fuzz")[0].split()
     assert "-runs=0" in call and sorted(call[-2:]) == ["one", "two"]
@@ -198,27 +198,27 @@ def test_what_is_not_built_is_said(tree, capsys):
 
 def test_an_edge_goes_before_a_count_and_the_short_before_the_long():
     edge, count = frozenset([8, 16]), frozenset([8, 9, 10, 11])
-    assert run.choose([("long", 90, edge), ("short", 30, edge), ("counts", 60, count)], 1000) == ["short", "counts"]
-    assert run.choose([("edges", 60, frozenset([8, 16, 24])), ("counts", 30, count)], 60) == ["edges"]
-    assert run.choose([("edges", 60, frozenset([8, 16, 24])), ("counts", 30, count)], 59) == ["counts"]
-    assert run.choose([("edges", 60, frozenset([8, 16, 24])), ("one", 30, frozenset([8]))], 90) == ["edges"]
+    assert runner.choose([("long", 90, edge), ("short", 30, edge), ("counts", 60, count)], 1000) == ["short", "counts"]
+    assert runner.choose([("edges", 60, frozenset([8, 16, 24])), ("counts", 30, count)], 60) == ["edges"]
+    assert runner.choose([("edges", 60, frozenset([8, 16, 24])), ("counts", 30, count)], 59) == ["counts"]
+    assert runner.choose([("edges", 60, frozenset([8, 16, 24])), ("one", 30, frozenset([8]))], 90) == ["edges"]
 
 
 def test_the_limit_holds():
     sized = [(number, 100, frozenset([number * 8])) for number in range(50)]
-    assert len(run.choose(sized, 1050)) == 10
+    assert len(runner.choose(sized, 1050)) == 10
 
 
 def test_keep_takes_what_covers_and_leaves_what_does_not(tree):
     tree.commit("a_fuzz", b"abc")
-    run.unpack([b"ab", b"abcd", b"abcdd", b"b", b"bug"], tree.places.working("a_fuzz"))
+    runner.unpack([b"ab", b"abcd", b"abcdd", b"b", b"bug"], tree.places.working("a_fuzz"))
     assert tree.run("--keep") == 0
-    assert run.read_committed(tree.places.committed("a_fuzz")) == [b"abc", b"abcd", b"abcdd"]
+    assert runner.read_committed(tree.places.committed("a_fuzz")) == [b"abc", b"abcd", b"abcdd"]
 
 
 def test_keep_holds_its_limit(tree):
-    run.unpack([bytes([65 + i]) * (3 * i + 3) for i in range(10)], tree.places.working("a_fuzz"))
-    count, size = run.keep(tree.places, "a_fuzz", 60)
+    runner.unpack([bytes([65 + i]) * (3 * i + 3) for i in range(10)], tree.places.working("a_fuzz"))
+    count, size = runner.keep(tree.places, "a_fuzz", 60)
     assert size == os.path.getsize(tree.places.committed("a_fuzz")) <= 60 and 3 <= count < 10
 
 
@@ -228,7 +228,7 @@ def test_keep_says_when_the_merge_fails_and_changes_nothing(tree, capsys):
         file.write("#!/bin/sh\necho broken\nexit 1\n")
     assert tree.run("--keep") == 1
     assert "a_fuzz: the merge failed\nbroken" in capsys.readouterr().out
-    assert run.read_committed(tree.places.committed("a_fuzz")) == [b"as it was"]
+    assert runner.read_committed(tree.places.committed("a_fuzz")) == [b"as it was"]
 
 
 # ---- the ledger
