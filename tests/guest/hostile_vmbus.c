@@ -608,7 +608,7 @@ static void net_read_far(void)
 	}
 	guest_store32(net.channel.pages[net.channel.ring_pages].bytes + VMBUS_RING_READ_INDEX, UINT32_C(1) << 31);
 	(void)hv_signal_event(&hv, net.channel.connection_id, 0);
-	polls(200000); /* the neighbours' heartbeats come */
+	delay_us(500000); /* the neighbours' heartbeats come */
 }
 
 static void frames_in_flight(void)

@@ -369,7 +369,7 @@ static void rx_far(void)
 	}
 	guest_store32(net.rx.page.bytes + XEN_RING_REQ_PROD, net.rx.req_prod + (UINT32_C(1) << 31));
 	(void)xen_port_notify(&xen, net.port);
-	polls(200000); /* the neighbours' heartbeats come */
+	delay_us(500000); /* the neighbours' heartbeats come */
 }
 
 /* Buffers for received frames that are no references of ours. */
