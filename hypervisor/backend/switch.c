@@ -127,9 +127,10 @@ void switch_remove_port(struct switch_port *port)
 	spin_unlock(&sw->lock);
 }
 
-void switch_set_address(struct switch_port *port, uint64_t mac)
+void switch_set_address(struct switch_port *port, const uint8_t raw_mac[6])
 {
 	struct ether_switch *sw = port->owner;
+	uint64_t mac = frame_mac(raw_mac);
 
 	spin_lock(&sw->lock);
 	if (is_one_device(mac) && address_find(sw, mac) == NULL) {

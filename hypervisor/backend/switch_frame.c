@@ -120,7 +120,7 @@ bool frame_take(struct frame *frame, const struct switch_frame *sent)
 	return true;
 }
 
-static uint64_t mac_load(const uint8_t *at)
+uint64_t frame_mac(const uint8_t *at)
 {
 	uint64_t mac = 0;
 
@@ -130,12 +130,12 @@ static uint64_t mac_load(const uint8_t *at)
 
 uint64_t frame_destination(const struct frame *frame)
 {
-	return mac_load(frame->head);
+	return frame_mac(frame->head);
 }
 
 uint64_t frame_source(const struct frame *frame)
 {
-	return mac_load(frame->head + 6);
+	return frame_mac(frame->head + 6);
 }
 
 /* ------------------------------------------------------------------ finding the headers */

@@ -40,6 +40,9 @@ MUST_CHECK bool frame_take(struct frame *frame, const struct switch_frame *sent)
 uint64_t frame_destination(const struct frame *frame); /* MAC address, first byte lowest */
 uint64_t frame_source(const struct frame *frame);
 
+/* An address as a number: the first byte lowest. */
+uint64_t frame_mac(const uint8_t *at);
+
 /*
  * For a frame with a blank checksum or a large send: finds its headers and makes its lengths, its
  * IPv4 header checksum and its pseudo-header sum right. False if it is not what its flags say.

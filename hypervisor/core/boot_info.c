@@ -19,9 +19,6 @@
 #define LOADER_GPA 0x2800u
 #define STRINGS_GPA 0x3000u
 
-#define LOW_KIB 640u
-#define HIGH_GPA 0x100000u
-
 struct PACKED start_info {
 	uint32_t magic;
 	uint32_t version;
@@ -160,7 +157,7 @@ static bool put_multiboot_memory(struct vm *vm)
 static uint32_t upper_kib(const struct vm *vm)
 {
 	for (uint32_t i = 0; i < vm->map_count; i++) {
-		if (vm->map[i].base == HIGH_GPA) {
+		if (vm->map[i].base == HIGH_RAM_GPA) {
 			return (uint32_t)(vm->map[i].len_bytes >> 10);
 		}
 	}
@@ -173,7 +170,7 @@ bool boot_info_put_multiboot(struct vm *vm, const struct boot_module *modules)
 	const struct multiboot_info info = {
 	        .flags = MULTIBOOT_INFO_MEMORY | MULTIBOOT_INFO_CMDLINE | MULTIBOOT_INFO_MODS |
 	                 MULTIBOOT_INFO_MEM_MAP | MULTIBOOT_INFO_BOOT_LOADER_NAME,
-	        .mem_lower = LOW_KIB,
+	        .mem_lower = LOW_RAM_END / 1024,
 	        .mem_upper = upper_kib(vm),
 	        .cmdline = CMDLINE_GPA,
 	        .mods_count = vm->record->boot_module_count,

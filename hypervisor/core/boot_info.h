@@ -10,6 +10,10 @@
 #define BOOT_INFO_GPA 0x1000u
 #define BOOT_INFO_END 0x4000u
 
+/* RAM below the hole at 640 KiB, and from 1 MiB on. */
+#define LOW_RAM_END 0xA0000u
+#define HIGH_RAM_GPA 0x100000u
+
 /* A boot module, as it was put into the guest's memory. Its words are in the guest's record. */
 struct boot_module {
 	uint64_t paddr;

@@ -52,17 +52,6 @@ static bool open_disk(struct vm *vm, uint32_t index)
 	return true;
 }
 
-/* As the switch has it: the first byte lowest. */
-static uint64_t mac_number(const uint8_t mac[6])
-{
-	uint64_t number = 0;
-
-	for (unsigned int i = 0; i < 6; i++) {
-		number |= (uint64_t)mac[i] << 8 * i;
-	}
-	return number;
-}
-
 static bool open_devices(struct vm *vm)
 {
 	const struct blob_guest *record = vm->record;
@@ -81,7 +70,7 @@ static bool open_devices(struct vm *vm)
 		}
 		vm->config.nics[i].port = &vm->ports[i];
 		memcpy(vm->config.nics[i].mac, record->nics[i].mac, 6);
-		switch_set_address(&vm->ports[i], mac_number(record->nics[i].mac));
+		switch_set_address(&vm->ports[i], record->nics[i].mac);
 	}
 	return true;
 }

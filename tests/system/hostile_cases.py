@@ -25,7 +25,6 @@ class Case(NamedTuple):
     memory: str = "32M"
     nag: str = ""  # a command that the monitor is given all the while, {} for the guest's name
     strict: bool = False  # its end is the CPU's own, and QEMU's is too lax for it: test_intel.py has it, on Bochs
-    finding: str = ""  # it fails, and this is known
 
 
 UNEMULATED = "an instruction that Janus cannot emulate touched a device"

@@ -56,8 +56,6 @@ class Outcome:
     def row(self):
         share = "-" if self.throughput is None else f"{self.throughput * 100:.0f} %"
         verdict = "as expected" if not self.wrong else "WRONG: " + "; ".join(self.wrong)
-        if self.wrong and self.case.finding:
-            verdict += f" (known: {self.case.finding})"
         return (f"{self.case.name:24} {self.face:7} {self.mode:6} {self.ended[:44]:44} {share:>6} {self.leak:>6} "
                 f"{self.answer * 1000:5.0f} ms  {verdict}")
 

@@ -333,12 +333,14 @@ static void test_invented_addresses(void)
 /* An address that the configuration gave to one port: no other port sends from it, or gets what is for it. */
 static void test_own_address(void)
 {
+	static const uint8_t own[6] = {2, 0, 0, 0, 0, 11};
+	static const uint8_t group[6] = {3, 0, 0, 0, 0, 11};
 	struct switch_counts counts;
 
 	start();
-	switch_set_address(&devices[1].port, UINT64_C(0x0b0000000002));
-	switch_set_address(&devices[2].port, UINT64_C(0x0b0000000002)); /* it is another's: nothing */
-	switch_set_address(&devices[2].port, UINT64_C(0x0b0000000003)); /* a group's: nothing */
+	switch_set_address(&devices[1].port, own);
+	switch_set_address(&devices[2].port, own); /* it is another's: nothing */
+	switch_set_address(&devices[2].port, group); /* nothing */
 	send_between(0, 11, 12);
 	CU_ASSERT_EQUAL(devices[1].count + devices[2].count + devices[3].count, 0);
 	switch_counts_get(&devices[0].port, &counts);

@@ -94,10 +94,10 @@ void switch_init(struct ether_switch *sw, const char *name);
 /* Adds a port without a device. False if the switch is full. */
 MUST_CHECK bool switch_add_port(struct ether_switch *sw, struct switch_port *port);
 /*
- * The address that the configuration gives the port's device, first byte lowest. What another port sends as from it is dropped;
+ * The address that the configuration gives the port's device, as it stands in a frame. What another port sends as from it is dropped;
  * what is for it goes here alone. Once, before switch_connect(). Nothing if it is a group's, none, or another port's already.
  */
-void switch_set_address(struct switch_port *port, uint64_t mac);
+void switch_set_address(struct switch_port *port, const uint8_t mac[6]);
 /* No device is connected to it any more. */
 void switch_remove_port(struct switch_port *port);
 

@@ -133,17 +133,13 @@ static void set_translation(struct vmx_vcpu *v, const struct hvm_vcpu *vcpu)
 	}
 }
 
-/* The timer counts at the TSC's rate divided by a power of two (A.6), and runs whatever RFLAGS.IF is. */
+/* The timer runs whatever RFLAGS.IF is. */
 static void set_timer(const struct hvm_vcpu *vcpu)
 {
-	static uint32_t shift = UINT32_MAX;
 	uint64_t now = tsc_read();
 	uint64_t ticks;
 
-	if (shift == UINT32_MAX) {
-		shift = (uint32_t)msr_read(MSR_VMX_MISC) & 31;
-	}
-	ticks = vcpu->until_tsc > now ? ((vcpu->until_tsc - now) >> shift) + 1 : 0;
+	ticks = vcpu->until_tsc > now ? ((vcpu->until_tsc - now) >> vmx_timer_shift()) + 1 : 0;
 	vmcs_write(VMCS_PREEMPTION_TIMER, ticks < PREEMPTION_TICKS_MAX ? ticks : PREEMPTION_TICKS_MAX);
 }
 
@@ -367,7 +363,6 @@ static void fetch_registers(struct vmx_vcpu *v, struct hvm_vcpu *vcpu)
 	vcpu->regs.rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 	v->blocked = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 	vcpu->shadow = (v->blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) != 0;
-	vcpu->nmi_blocked = (v->blocked & BLOCKED_BY_NMI) != 0;
 	vcpu->cr8 = v->apic[APIC_PAGE_TPR] >> 4;
 }
 

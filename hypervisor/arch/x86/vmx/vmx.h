@@ -26,11 +26,11 @@ struct vmx_vcpu {
 	bool is_filled; /* the VMCS has its constant fields */
 	bool is_launched;
 	bool is_loaded; /* on the CPU that asks: only that one may ask */
+	uint32_t host_cpu; /* 1 + the CPU whose side stands in the VMCS; 0: none yet */
 	struct hvm_state state; /* for the next entry, if state_waits */
 	bool state_waits;
 	uint64_t cr2, dr6;
 	uint64_t syscall[SYSCALL_MSR_COUNT];
-	uint64_t pat;
 	/* What stands in the VMCS: written only when it changes. */
 	uint64_t tsc_offset;
 	uint32_t vpid;
@@ -71,6 +71,8 @@ static inline void vmcs_write(enum vmcs_field field, uint64_t value)
 
 struct hvm_fitness vmx_probe(void);
 void vmx_cpu_enable(void);
+/* The preemption timer counts once in 2^this ticks of the TSC (A.6). */
+uint32_t vmx_timer_shift(void);
 void vmx_vcpu_create(struct hvm_vcpu *vcpu, void *const *pages);
 /* Makes the VMCS this CPU's current one, with the host's side and all that is not switched at an entry. */
 void vmx_load(struct hvm_vcpu *vcpu);

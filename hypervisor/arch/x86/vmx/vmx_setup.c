@@ -16,6 +16,7 @@ static uint8_t vmxon_regions[HOST_CPUS_MAX][4096] ALIGNED(4096);
 /* One bit an MSR: reads of the low ones, of the high ones, writes of both. All exit but vmx_free_msrs(). */
 static uint8_t msr_bitmap[4096] ALIGNED(4096);
 static struct vmx_facts facts;
+static uint32_t timer_shift;
 
 static uint64_t capability(uint32_t msr)
 {
@@ -88,6 +89,7 @@ void vmx_cpu_enable(void)
 
 	if (cpu_self() == 0) {
 		msr_bitmap_fill();
+		timer_shift = (uint32_t)msr_read(MSR_VMX_MISC) & 31;
 	}
 	feature_control_enable();
 	cr0_write(fixed(cr0_read(), MSR_VMX_CR0_FIXED0, MSR_VMX_CR0_FIXED1));
@@ -100,6 +102,11 @@ void vmx_cpu_enable(void)
 	/* Whatever stood in the TLB before counts as nothing's. */
 }
 
+uint32_t vmx_timer_shift(void)
+{
+	return timer_shift;
+}
+
 void vmx_vcpu_create(struct hvm_vcpu *vcpu, void *const *pages)
 {
 	struct vmx_vcpu *v = pages[2];
@@ -109,7 +116,6 @@ void vmx_vcpu_create(struct hvm_vcpu *vcpu, void *const *pages)
 	v->vmcs = host_hpa_of(pages[0]);
 	v->apic_page = host_hpa_of(pages[1]);
 	v->apic = pages[1];
-	v->pat = PAT_AT_RESET;
 	v->dr6 = 0xffff0ff0u;
 	*(uint32_t *)pages[0] = (uint32_t)facts.word[VMX_FACT_BASIC] & 0x7fffffffu;
 }
@@ -175,11 +181,11 @@ static void fill_controls(struct vmx_vcpu *v, hpa_t nested_root)
 	}
 }
 
-static void fill_guest(const struct vmx_vcpu *v)
+static void fill_guest(void)
 {
 	vmcs_write(VMCS_LINK_POINTER, UINT64_MAX);
 	vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
-	vmcs_write(VMCS_GUEST_PAT, v->pat);
+	vmcs_write(VMCS_GUEST_PAT, PAT_AT_RESET);
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
@@ -227,10 +233,13 @@ void vmx_load(struct hvm_vcpu *vcpu)
 	vmcs_load(v->vmcs);
 	if (!v->is_filled) {
 		fill_controls(v, vcpu->nested_root);
-		fill_guest(v);
+		fill_guest();
 		v->is_filled = true;
 	}
-	fill_host();
+	if (v->host_cpu != cpu_self() + 1) {
+		fill_host();
+		v->host_cpu = cpu_self() + 1;
+	}
 	vmx_registers_load(v);
 	v->is_loaded = true;
 }
