@@ -89,6 +89,12 @@ $(B)/loopback/%: tests/loopback/%.c $(B)/san/libjanus.a $(LOOPBACK_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(HOSTED) $(SAN) -MMD -MP -o $@ $< $(LOOPBACK_LIB) $(B)/san/libjanus.a -lcunit
 
+# The certification guest in a process, against the faces (tests/certify).
+CERTIFY_LIB := tests/certify/hosted.c $(addprefix tests/loopback/,loopback.c)
+$(B)/certify/hosted: $(CERTIFY_LIB) $(B)/san/libjanus.a
+	@mkdir -p $(@D)
+	$(CC) $(HOSTED) $(SAN) -MMD -MP -o $@ $(CERTIFY_LIB) $(B)/san/libjanus.a
+
 FAULT_OBJ := $(FAULT_LIB:%=$(B)/san/obj/%.o)
 $(B)/faults/%: tests/faults/%.c $(FAULT_OBJ) $(B)/san/libjanus.a
 	@mkdir -p $(@D)

@@ -37,6 +37,7 @@ TABLE = [
                           "hypervisor/backend/gpt.h", "specs/"] +
      ["hypervisor/arch/x86/" + name for name in
       ("hvm_ops.h", "host.h", "cpu_ops.h", "insn.h", "walk.h", "cpuid_policy.h", "msr_policy.h")]),
+    ("guest-drivers/certify/", ["abi/", "base/", "guest-drivers/", "specs/"]),
     ("guest-drivers/", ["abi/", "base/", "guest-drivers/"]),
     ("tests/", [""]),
 ]

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/hyperv.h"
 #include "base/lock.h"
 
 #define POLL_NS 1000u
@@ -132,6 +133,7 @@ static uint64_t op_hypercall_hyperv(void *context, uint64_t control, uint64_t in
 	struct cpu_regs *regs = vcpu_regs(loop->vcpu);
 
 	count_exit(loop);
+	regs->gpr[REG_RAX] = HV_CALL_MARK_EAX; /* as its hypercall page does for a guest with both faces */
 	regs->gpr[REG_RCX] = control;
 	regs->gpr[REG_RDX] = input;
 	regs->gpr[REG_R8] = output;
