@@ -113,20 +113,40 @@ bool certify_wait(struct certify *c, bool (*done)(void *context), void *context,
 
 /* ------------------------------------------------------------------ the machine, where there is one */
 
+/*
+ * Interrupts are off but inside wait_ns(), cpu_run() of others, and guest_poll(). CPU 0 is the one that probes; the others
+ * sleep until they are given work.
+ */
 struct certify_machine {
-	uint32_t cpu_count;
+	uint32_t cpu_count; /* that run */
 	uint64_t tsc_hz;
 	uint64_t (*tsc)(void);
 	/* @bytes 1, 2 or 4. */
 	uint32_t (*port_in)(uint16_t port, uint32_t bytes);
 	void (*port_out)(uint16_t port, uint32_t bytes, uint32_t value);
-	/* Runs @work(@context) on CPU @cpu (1 and up) with interrupts off, and waits. False: it did not end in a second. */
-	bool (*cpu_run)(uint32_t cpu, void (*work)(void *context), void *context);
-	/* Interrupts of @vector so far, on all CPUs (EOI is sent if @eoi was asked for it). */
-	void (*vector_watch)(uint8_t vector, bool eoi);
-	uint32_t (*vector_count)(uint8_t vector);
-	/* Lets interrupts come for about @ns nanoseconds, asleep or awake. */
+
+	/* Lets interrupts come for about @ns nanoseconds, asleep (HLT, woken by a timer) or awake. */
 	void (*wait_ns)(uint64_t ns, bool asleep);
+	/* One shot of the local APIC's timer, waited for. False: it did not come in a second. */
+	bool (*apic_timer)(uint64_t ns);
+	/* From now on interrupts of @vector are counted on every CPU; @eoi: the local APIC wants an EOI. */
+	void (*vector_watch)(uint8_t vector, bool eoi);
+	/* How many have come on @cpu. */
+	uint32_t (*vector_count)(uint32_t cpu, uint8_t vector);
+	/* An IPI by the local APIC. */
+	void (*ipi_send)(uint32_t cpu, uint8_t vector);
+
+	/* Gives CPU @cpu (1 and up) @work(@context) to do, interrupts off. False: it is busy. */
+	bool (*cpu_begin)(uint32_t cpu, void (*work)(void *context), void *context);
+	/* Waits until it has ended. False: not within a second; then it stays busy. */
+	bool (*cpu_wait)(uint32_t cpu);
+	/* The APIC id of a CPU, as it said of itself when it started. */
+	uint32_t (*apic_id)(uint32_t cpu);
+
+	/* A page of linear addresses that is no RAM's own. */
+	uint8_t *window;
+	/* Maps it to @gfn in the page tables that all CPUs share; no TLB is flushed. */
+	void (*window_map)(uint64_t gfn);
 };
 
 /* Scratch disk: sector 0 begins with this; probes write from CERTIFY_SCRATCH_SECTOR on, and only if it does. */

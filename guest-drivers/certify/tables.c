@@ -3,9 +3,11 @@
  */
 #include "guest-drivers/certify/certify.h"
 
+extern const struct row_table table_functional;
 extern const struct row_table table_xen_version;
 
 const struct row_table *const certify_tables[] = {
         &table_xen_version,
+        &table_functional,
         NULL,
 };
