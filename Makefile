@@ -50,7 +50,8 @@ $(B)/janus.elf: $(RING0_OBJ) hypervisor/arch/x86/janus.lds
 
 # ---- the same code, hosted ----
 
-HOSTED_C := $(FACES) $(BACKENDS) $(PLATFORM) $(PURE) $(wildcard tests/host/*.c guest-drivers/*.c guest-drivers/*/*.c)
+HOSTED_C := $(FACES) $(BACKENDS) $(PLATFORM) $(PURE) $(wildcard tests/host/*.c) $(filter-out guest-drivers/certify/metal_%, \
+	$(wildcard guest-drivers/*.c guest-drivers/*/*.c))
 UNIT_C := $(wildcard tests/unit/*_test.c)
 LOOPBACK_C := $(wildcard tests/loopback/*_test.c)
 LOOPBACK_LIB := $(filter-out $(LOOPBACK_C),$(wildcard tests/loopback/*.c))

@@ -206,6 +206,9 @@ static const char *why_not(struct certify *c, const struct row_table *table, con
 	if (c->options.only != NULL && !row_is(table, row, c->options.only)) {
 		return "not asked for";
 	}
+	if (c->hv_base == 0 && c->xen_base == 0) {
+		return "neither Hyper-V nor Xen here";
+	}
 	if (!face_is_there(c, table->need)) {
 		return table->need == NEED_XEN ? "no Xen here" : "no Hyper-V here";
 	}
@@ -226,12 +229,17 @@ static void run_row(struct certify *c, const struct row_table *table, const stru
 	tap_probe_end(&p);
 }
 
+void certify_find(struct certify *c)
+{
+	c->hv_base = leaves_find(c, "Microsoft Hv");
+	c->xen_base = leaves_find(c, "XenVMMXenVMM");
+}
+
 void certify_run(struct certify *c)
 {
 	uint32_t rows = 0;
 
-	c->hv_base = leaves_find(c, "Microsoft Hv");
-	c->xen_base = leaves_find(c, "XenVMMXenVMM");
+	certify_find(c);
 	c->reached = c->options.after == NULL;
 	for (const struct row_table *const *table = certify_tables; *table != NULL; table++) {
 		rows += (*table)->count;

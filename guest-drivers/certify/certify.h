@@ -181,6 +181,8 @@ struct certify {
 	bool reached; /* the row of options.after was seen, or there is none */
 };
 
+/* Finds the faces: sets hv_base and xen_base. certify_run() begins with it. */
+void certify_find(struct certify *c);
 /* Probes all rows; c->passed, failed, skipped tell the end. guest, machine, options and line are set by the caller. */
 void certify_run(struct certify *c);
 /* One line of output, formatted. */
