@@ -235,7 +235,7 @@ endef
 
 unit: $(UNIT_BIN)
 	$(call run_all,$(UNIT_BIN),unit)
-	$(PYTHON) -m pytest -q tests/unit
+	$(PYTHON) -m pytest -q tests/unit tests/certify
 
 loopback: $(LOOPBACK_BIN)
 	$(call run_all,$(LOOPBACK_BIN),loopback)
@@ -290,6 +290,26 @@ soak: guests
 hostile: deps own-guests
 	$(MAKE) -j2 $(B)/janus.elf
 	$(PYTHON) tests/system/hostile_yard.py --times 3
+
+# Every row of specs/ probed from inside a guest, on each face; then real guests; the evidence pack.
+certify: deps guests
+	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf $(B)/certify/certify.elf
+	$(PYTHON) tests/certify/certify.py $(OF_CPU) $(ARGS)
+
+# The same guest on Debian's own Xen and KVM, fetched and built in build/; then the report anew. PEERS=names: only those.
+certify-peers: deps certify-guest
+	$(PYTHON) tests/certify/peers/peer.py $(if $(PEERS),--peer $(PEERS),--all) --guest $(B)/certify/certify.elf --out $(B)/certify/peers
+	$(PYTHON) tests/certify/certify.py --report-only
+
+certify-verify:
+	$(PYTHON) tests/certify/verify.py $(PACK) $(if $(HASH),--hash $(HASH))
+
+certify-browser: deps
+	$(PYTHON) tests/certify/browser.py $(PACK)
+
+# Does a wrong answer make its own row fail, and only that?
+certify-seeded: deps
+	$(PYTHON) tests/certify/seeded.py
 
 # Does each fuzz target find the bug that was seeded for it? Does a test notice each check that was taken out?
 fuzz-check: deps
