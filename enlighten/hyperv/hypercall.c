@@ -28,7 +28,7 @@ static uint16_t post_message(struct hyperv_call *call)
 		return HV_STATUS_INVALID_PARAMETER;
 	}
 	if (!hyperv_call_read(call, sizeof(*input), payload, input->payload_size)) {
-		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+		return call->fast ? HV_STATUS_INVALID_HYPERCALL_INPUT : HV_STATUS_INVALID_ALIGNMENT;
 	}
 	return synic_port_post(call->vcpu, input->connection_id, input->message_type, payload,
 	                       input->payload_size);
@@ -212,15 +212,13 @@ static bool fits_page(const struct hyperv_call *call, uint32_t len)
 	return range_fits(call->input_gpa & PAGE_MASK, len, PAGE_BYTES);
 }
 
+/* One status for all of these (TLFS, common status codes): not aligned, in two pages, not in memory. */
 static uint16_t fetch_header(struct hyperv_call *call)
 {
-	if ((call->input_gpa & 7) != 0) {
-		return HV_STATUS_INVALID_ALIGNMENT;
-	}
-	if (!fits_page(call, input_bytes(call)) ||
+	if ((call->input_gpa & 7) != 0 || !fits_page(call, input_bytes(call)) ||
 	    vm_read(vcpu_vm(call->vcpu), gpa(call->input_gpa), &call->header, call->kind->header_bytes) !=
 	            VM_OK) {
-		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+		return HV_STATUS_INVALID_ALIGNMENT;
 	}
 	return HV_STATUS_SUCCESS;
 }

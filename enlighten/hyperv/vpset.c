@@ -32,7 +32,7 @@ uint16_t hyperv_read_vpset(const struct hyperv_call *call, const struct hv_vpset
 		return HV_STATUS_INVALID_HYPERCALL_INPUT;
 	}
 	if ((set->valid_bank_mask & 1) != 0 && !hyperv_call_read(call, offset, &bank, sizeof(bank))) {
-		return HV_STATUS_INVALID_HYPERCALL_INPUT;
+		return HV_STATUS_INVALID_ALIGNMENT;
 	}
 	*vcpus = bank & all;
 	return HV_STATUS_SUCCESS;

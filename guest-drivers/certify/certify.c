@@ -74,6 +74,11 @@ void certify_cpuid(struct certify *c, uint32_t leaf, uint32_t subleaf, uint32_t 
 	c->guest->ops->cpuid(c->guest->context, leaf, subleaf, regs);
 }
 
+bool certify_cpu_run(struct certify *c, uint32_t cpu, void (*work)(void *context), void *context)
+{
+	return c->machine->cpu_begin(cpu, work, context) && c->machine->cpu_wait(cpu);
+}
+
 bool certify_wait(struct certify *c, bool (*done)(void *context), void *context, uint32_t us)
 {
 	uint64_t start = c->machine == NULL ? 0 : c->machine->tsc();

@@ -108,13 +108,15 @@ void certify_xen_down(struct certify *c);
 bool certify_rdmsr(struct certify *c, uint32_t msr, uint64_t *value);
 bool certify_wrmsr(struct certify *c, uint32_t msr, uint64_t value);
 void certify_cpuid(struct certify *c, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+/* Runs @work(@context) on CPU @cpu (1 and up), where there is a machine. False: it did not end in a second. */
+bool certify_cpu_run(struct certify *c, uint32_t cpu, void (*work)(void *context), void *context);
 /* Polls until @done(@context) or about @us microseconds are over. Returns the last answer. */
 bool certify_wait(struct certify *c, bool (*done)(void *context), void *context, uint32_t us);
 
 /* ------------------------------------------------------------------ the machine, where there is one */
 
 /*
- * Interrupts are off but inside wait_ns(), cpu_run() of others, and guest_poll(). CPU 0 is the one that probes; the others
+ * Interrupts are off but inside wait_ns(), cpu_wait() and guest_poll(). CPU 0 is the one that probes; the others
  * sleep until they are given work.
  */
 struct certify_machine {

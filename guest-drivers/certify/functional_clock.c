@@ -123,9 +123,8 @@ void probe_clocks_monotonic(struct probe *p)
 	look_often(&look);
 	for (uint32_t cpu = 1; cpu < p->c->machine->cpu_count; cpu++) {
 		look.cpu = cpu;
-		(void)probe_check(
-		        p, p->c->machine->cpu_begin(cpu, look_often, &look) && p->c->machine->cpu_wait(cpu),
-		        "CPU %u does not answer", cpu);
+		(void)probe_check(p, certify_cpu_run(p->c, cpu, look_often, &look), "CPU %u does not answer",
+		                  cpu);
 		look.cpu = 0;
 		look_often(&look);
 	}

@@ -24,10 +24,7 @@ static bool needs_cpus(struct probe *p)
 
 static bool run_on(struct probe *p, uint32_t cpu, void (*work)(void *context), void *context)
 {
-	const struct certify_machine *machine = p->c->machine;
-
-	return probe_check(p, machine->cpu_begin(cpu, work, context) && machine->cpu_wait(cpu),
-	                   "CPU %u does not answer", cpu);
+	return probe_check(p, certify_cpu_run(p->c, cpu, work, context), "CPU %u does not answer", cpu);
 }
 
 /* ------------------------------------------------------------------ start */

@@ -250,9 +250,8 @@ static void feature_HOST(struct probe *p)
 	shown = is_shown(p->c, at.feature);
 	(void)probe_check(p, shown == is_shown(p->c, at.feature), "it is another the second time");
 	for (uint32_t cpu = 1; cpu < machine->cpu_count; cpu++) {
-		(void)probe_check(
-		        p, machine->cpu_begin(cpu, look, &at) && machine->cpu_wait(cpu) && at.shown == shown,
-		        "CPU %u says something else", cpu);
+		(void)probe_check(p, certify_cpu_run(p->c, cpu, look, &at) && at.shown == shown,
+		                  "CPU %u says something else", cpu);
 	}
 	for (uint32_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
 		if (needs[i].feature == at.feature && shown) {

@@ -1,14 +1,16 @@
 /*
- * tables.c - all tables that are probed, in the order of the plan: what a face says of itself, what it does, its devices.
+ * tables.c - all tables that are probed, in the order of the plan: the machine, what each face says of itself and does, its
+ * devices, and all of it together.
  */
 #include "guest-drivers/certify/certify.h"
 
-extern const struct row_table table_cpuid;
-extern const struct row_table table_functional;
-extern const struct row_table table_msr;
-extern const struct row_table table_ports;
-extern const struct row_table table_xen_version;
+#define TABLE(name) extern const struct row_table table_##name;
+#include "guest-drivers/certify/tables.def"
+#undef TABLE
 
 const struct row_table *const certify_tables[] = {
-        &table_cpuid, &table_msr, &table_ports, &table_xen_version, &table_functional, NULL,
+#define TABLE(name) &table_##name,
+#include "guest-drivers/certify/tables.def"
+#undef TABLE
+        NULL,
 };

@@ -77,8 +77,7 @@ static void say_identity(struct certify *c)
 	            c->machine == NULL ? 1u : c->machine->cpu_count,
 	            c->machine == NULL ? 0ul : (unsigned long)c->machine->tsc_hz);
 	if (c->hv_base == 0 && c->xen_base == 0) {
-		certify_say(c,
-		            "# note: neither Hyper-V's nor Xen's leaves are there; all rows are skipped");
+		certify_say(c, "# note: neither Hyper-V's nor Xen's leaves are there; all rows are skipped");
 	}
 }
 

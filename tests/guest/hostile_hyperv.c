@@ -169,7 +169,7 @@ static void calls(void)
 	}
 	claim_number(call(0x7777, 0, 0), HV_STATUS_INVALID_HYPERCALL_CODE, "no such call");
 	claim_number(call(HVCALL_POST_MESSAGE, (uintptr_t)scratch + 1, 0), HV_STATUS_INVALID_ALIGNMENT, "an odd address");
-	claim_number(call(HVCALL_POST_MESSAGE, wild(0), 0), HV_STATUS_INVALID_HYPERCALL_INPUT, "input where no memory is");
+	claim_number(call(HVCALL_POST_MESSAGE, wild(0), 0), HV_STATUS_INVALID_ALIGNMENT, "input where no memory is");
 	claim_number(call(HVCALL_SEND_IPI | UINT64_C(1) << 32, 0, 0), HV_STATUS_INVALID_HYPERCALL_INPUT, "repeats of none");
 }
 
