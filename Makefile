@@ -13,7 +13,9 @@ RING0 := -std=c17 $(WARN) $(INC) -O2 -g -ffreestanding -mgeneral-regs-only -mno-
 HOST_INC := -Itests/host/include $(INC)
 HOSTED := -std=gnu17 $(WARN) $(HOST_INC) -O1 -g -fno-strict-aliasing -pthread
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-FUZ := -O2 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+UNCOVERED := -fsanitize-coverage-ignorelist=tests/fuzz/uncovered.txt
+FUZ := -O2 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer $(UNCOVERED)
+TRACED := cmp1 cmp2 cmp4 cmp8 const_cmp1 const_cmp2 const_cmp4 const_cmp8
 
 # ---- what runs in ring 0 ----
 
@@ -105,9 +107,10 @@ $(B)/tsan/%: tests/loopback/%.c $(B)/thr/libjanus.a $(LOOPBACK_LIB)
 	@mkdir -p $(@D)
 	$(CLANG) $(HOSTED) -fsanitize=thread -MMD -MP -o $@ $< $(LOOPBACK_LIB) $(B)/thr/libjanus.a -lcunit
 
-$(B)/fuzz/%: tests/fuzz/%.c $(B)/fuz/libjanus.a
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/fuz/libjanus.a tests/fuzz/trace.c tests/fuzz/uncovered.txt
 	@mkdir -p $(@D)
-	$(CLANG) $(HOSTED) -O2 -fsanitize=fuzzer,address,undefined -fno-omit-frame-pointer -o $@ $< $(B)/fuz/libjanus.a
+	$(CLANG) $(HOSTED) -O2 -fsanitize=fuzzer,address,undefined -fno-omit-frame-pointer $(UNCOVERED) -o $@ $< tests/fuzz/trace.c \
+		$(B)/fuz/libjanus.a $(TRACED:%=-Wl,--wrap=__sanitizer_cov_trace_%)
 
 $(B)/covbin/%: tests/unit/%.c $(B)/cov/libjanus.a
 	@mkdir -p $(@D)

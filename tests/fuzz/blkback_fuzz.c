@@ -7,7 +7,7 @@
  * one granted page a segment. All is given back at the end, and no sector outside the window has changed.
  */
 #include "tests/fuzz/fuzz_input.h"
-#include "tests/unit/xen_fake.h"
+#include "tests/fuzz/fake_keep.h"
 
 #define RING_PAGE 16u
 #define DATA_PAGE 32u /* the first: for us; then as many read-only ones */
@@ -184,6 +184,21 @@ static void pick_segments(struct input *in, struct xen_blkif_segment *segments)
 	}
 }
 
+static void put_slot(const struct xen_blkif_request64 *wide)
+{
+	struct xen_blkif_request32 small = {.operation = wide->operation,
+	                                    .nr_segments = wide->nr_segments,
+	                                    .id = wide->id,
+	                                    .sector_number = wide->sector_number};
+	uint32_t stride = narrow ? BLKIF_SLOT_BYTES_32 : BLKIF_SLOT_BYTES_64;
+	uint8_t *slot = (uint8_t *)ring() + XEN_RING_HEADER_BYTES + ring()->req_prod % ENTRIES * stride;
+
+	memcpy(small.seg, wide->seg, sizeof(small.seg));
+	memcpy(slot, narrow ? (const void *)&small : wide, stride);
+	ring()->req_prod++;
+	lied = lied || ring()->req_prod - ring()->rsp_prod > ENTRIES;
+}
+
 static void put_request(struct input *in)
 {
 	static const uint8_t operations[] = {BLKIF_OP_READ,
@@ -197,17 +212,25 @@ static void put_request(struct input *in)
 	uint32_t raw = take8(in), count = raw < 240 ? raw / 8 % 12 : take8(in);
 	uint8_t operation = raw < 252 ? operations[raw % 8] : (uint8_t)take8(in);
 	struct xen_blkif_request64 wide = {.operation = operation, .nr_segments = (uint8_t)count};
-	struct xen_blkif_request32 small = {.operation = operation, .nr_segments = (uint8_t)count};
-	uint32_t stride = narrow ? BLKIF_SLOT_BYTES_32 : BLKIF_SLOT_BYTES_64;
-	uint8_t *slot = (uint8_t *)ring() + XEN_RING_HEADER_BYTES + ring()->req_prod % ENTRIES * stride;
 
-	wide.id = small.id = take8(in);
-	wide.sector_number = small.sector_number = pick_sector(in);
+	wide.id = take8(in);
+	wide.sector_number = pick_sector(in);
 	pick_segments(in, wide.seg);
-	memcpy(small.seg, wide.seg, sizeof(small.seg));
-	memcpy(slot, narrow ? (const void *)&small : &wide, stride);
-	ring()->req_prod++;
-	lied = lied || ring()->req_prod - ring()->rsp_prod > ENTRIES;
+	put_slot(&wide);
+}
+
+/* As many as the ring has, each as a driver makes it: none is answered before the medium ends it. */
+static void put_full(struct input *in)
+{
+	uint32_t raw = take8(in);
+
+	for (uint32_t i = 0; i < ENTRIES; i++) {
+		struct xen_blkif_request64 wide = {.operation = BLKIF_OP_READ, .nr_segments = 1, .id = raw};
+
+		wide.sector_number = (raw + i) % SECTORS;
+		wide.seg[0].gref = DATA_PAGE + raw % DATA_PAGES;
+		put_slot(&wide);
+	}
 }
 
 /* The same request many times: the ring is full soon. */
@@ -215,6 +238,10 @@ static void put_many(struct input *in)
 {
 	const struct input start = *in;
 
+	if (take8(in) >= 0xE0) {
+		put_full(in);
+		return;
+	}
 	for (uint32_t i = 0; i < ENTRIES / 2; i++) {
 		*in = start;
 		put_request(in);
@@ -315,30 +342,48 @@ static void step(struct input *in)
 	require(!host_vm_killed(vm), "no guest is killed for its ring");
 }
 
-static void begin(struct input *in)
+/* A guest with its disk connected. */
+static struct host_snapshot *make(bool wants_narrow)
 {
-	uint32_t raw = take8(in);
+	struct host_vm_config config = {.vm.disk_count = 1};
+	struct host_snapshot *start;
 
-	if (vm == NULL) {
-		struct host_vm_config config = {.vm.disk_count = 1};
-
-		config.vm.disks[0].block = &disk;
-		vm = host_vm_new(&config);
-	}
+	config.vm.disks[0].block = &disk;
+	vm = host_vm_new(&config);
 	fake_reset();
-	memset(medium, MEDIUM_FILL, sizeof(medium));
-	memset(page_lost, 0, sizeof(page_lost));
-	late_count = 0;
-	port = 0;
-	disk_read_only = raw % 8 == 0;
-	block_open(&whole, &medium_ops, NULL, MEDIUM_SECTORS, false, "whole");
-	require(block_open_window(&disk, &whole, FIRST, SECTORS, disk_read_only, "disk"), "window");
 	for (uint32_t i = 0; i < DATA_PAGES; i++) {
 		(void)fake_grant(DATA_PAGE + i, false);
 		(void)fake_grant(DATA_PAGE + DATA_PAGES + i, true);
 	}
 	require(xenbus_create(vm), "create");
-	connect(raw / 8 % 2 != 0);
+	connect(wants_narrow);
+	start = host_snapshot_take(vm);
+	fake_keep(start);
+	host_snapshot_add(start, &vm, sizeof(vm));
+	host_snapshot_add(start, &port, sizeof(port));
+	host_snapshot_add(start, &narrow, sizeof(narrow));
+	host_snapshot_add(start, &lied, sizeof(lied));
+	return start;
+}
+
+static void begin(struct input *in)
+{
+	static struct host_snapshot *starts[2][2]; /* by disk_read_only and layout */
+	struct host_snapshot **start;
+	uint32_t raw = take8(in);
+
+	memset(medium, MEDIUM_FILL, sizeof(medium));
+	memset(page_lost, 0, sizeof(page_lost));
+	late_count = 0;
+	disk_read_only = raw % 8 == 0;
+	block_open(&whole, &medium_ops, NULL, MEDIUM_SECTORS, false, "whole");
+	require(block_open_window(&disk, &whole, FIRST, SECTORS, disk_read_only, "disk"), "window");
+	start = &starts[raw % 8 == 0][raw / 8 % 2];
+	if (*start == NULL) {
+		*start = make(raw / 8 % 2 != 0);
+	} else {
+		host_snapshot_restore(*start);
+	}
 }
 
 static void check_medium(void)

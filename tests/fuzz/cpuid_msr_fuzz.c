@@ -263,8 +263,10 @@ static uint32_t take_face_msr(struct input *in)
 	                                  0x40000108, 0x40000118, 0x40000200, 0x40001080};
 	uint8_t which = take8(in);
 
-	return which == 0xFF ? 0x40000000u + take16(in)
-	                     : starts[which % ARRAY_COUNT(starts)] + which / ARRAY_COUNT(starts);
+	if (which >= 0xF8) { /* any, and those about the last */
+		return which == 0xFF ? 0x40000000u + take16(in) : 0x40001080u + take8(in);
+	}
+	return starts[which % ARRAY_COUNT(starts)] + which / ARRAY_COUNT(starts);
 }
 
 /* Kept as it was written, once it was taken. */
@@ -330,8 +332,10 @@ static void use_face_leaf(struct vm *vm, struct input *in)
 	              (leaf < 0x40000200u && vm_config(vm)->hyperv_face && vm_config(vm)->xen_face)));
 }
 
+/* Its faces are there. */
 static struct vm *guest_of(uint8_t faces)
 {
+	static struct host_snapshot *starts[3];
 	static struct vm *vms[3];
 	struct host_vm_config config = {.vm = {.vcpu_count = VCPUS, .memory_bytes = 16 * PAGE_BYTES}};
 
@@ -340,6 +344,10 @@ static struct vm *guest_of(uint8_t faces)
 		config.vm.hyperv_face = faces != 1;
 		config.vm.xen_face = faces != 0;
 		vms[faces] = host_vm_new(&config);
+		must(personality.create(vms[faces]));
+		starts[faces] = host_snapshot_take(vms[faces]);
+	} else {
+		host_snapshot_restore(starts[faces]);
 	}
 	return vms[faces];
 }
@@ -384,7 +392,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	take_processor(&in, &processor);
 	check_features(&processor);
-	must(personality.create(vm));
 	for (uint32_t i = 0; i < STEPS_MAX && in.left != 0; i++) {
 		step(vm, &processor, &in);
 	}

@@ -377,14 +377,18 @@ static void side_new(struct side *s, uint32_t id)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct host_snapshot *starts[2];
 	struct input in = {data, size};
 
 	for (uint32_t i = 0; i < 2; i++) {
-		if (sides[i].vm == NULL) {
+		if (starts[i] == NULL) {
 			side_new(&sides[i], i + 1);
+			require(xen_face.create(sides[i].vm), "create");
+			starts[i] = host_snapshot_take(sides[i].vm);
+			host_snapshot_add(starts[i], &sides[i], sizeof(sides[i]));
+		} else {
+			host_snapshot_restore(starts[i]);
 		}
-		memset(sides[i].told, 0, sizeof(sides[i].told));
-		require(xen_face.create(sides[i].vm), "create");
 	}
 	for (uint32_t i = 0; i < STEP_MAX && in.left != 0; i++) {
 		step(&in);

@@ -38,6 +38,16 @@ static inline struct guest *fuzz_guest_new(struct switch_port *port, uint16_t id
 	return guest;
 }
 
+/* @guest as it is now, its lists and messages too; not its disks. */
+static inline struct host_snapshot *fuzz_guest_keep(struct guest *guest)
+{
+	struct host_snapshot *shot = host_snapshot_take(guest->vm);
+
+	host_snapshot_add(shot, &guest->lifecycle, sizeof(guest->lifecycle));
+	host_snapshot_add(shot, &guest->next_gpadl, sizeof(*guest) - offsetof(struct guest, next_gpadl));
+	return shot;
+}
+
 /* The machine is there; the connection is not. */
 static inline void fuzz_guest_begin(struct guest *guest)
 {

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/unwatched.h"
+
 struct input {
 	const uint8_t *bytes;
 	size_t left;

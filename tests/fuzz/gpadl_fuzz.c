@@ -297,17 +297,27 @@ static void step(struct side *side, struct input *in, uint8_t what)
 	}
 }
 
+static void begin(uint16_t i)
+{
+	static struct host_snapshot *starts[GUESTS];
+
+	if (starts[i] == NULL) {
+		sides[i].guest = fuzz_guest_new(NULL, (uint16_t)(i + 1));
+		fuzz_guest_begin(sides[i].guest);
+		fuzz_guest_connect(sides[i].guest);
+		starts[i] = fuzz_guest_keep(sides[i].guest);
+		host_snapshot_add(starts[i], &sides[i], sizeof(sides[i]));
+	} else {
+		host_snapshot_restore(starts[i]);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
 
 	for (uint16_t i = 0; i < GUESTS; i++) {
-		if (sides[i].guest == NULL) {
-			sides[i].guest = fuzz_guest_new(NULL, (uint16_t)(i + 1));
-		}
-		sides[i] = (struct side){.guest = sides[i].guest};
-		fuzz_guest_begin(sides[i].guest);
-		fuzz_guest_connect(sides[i].guest);
+		begin(i);
 	}
 	for (uint32_t i = 0; i < STEPS_MAX && in.left != 0; i++) {
 		uint8_t what = take8(&in);
@@ -323,7 +333,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (uint32_t i = 0; i < GUESTS; i++) {
 		host_fail_alloc_never(sides[i].guest->vm);
 		receive(&sides[i]);
-		fuzz_guest_end(sides[i].guest, i == size % 4);
+		fuzz_guest_end(sides[i].guest, i == size % 16);
 	}
 	return 0;
 }

@@ -366,7 +366,11 @@ static void step(struct input *in)
 
 static void begin(void)
 {
-	if (vm == NULL) {
+	static struct host_snapshot *start;
+
+	memset(touched, 0, sizeof(touched));
+	memset(page_lost, 0, sizeof(page_lost));
+	if (start == NULL) {
 		struct host_vm_config config = {
 		        .vm = {.id = DOMID, .xen_face = true, .clock = &guest_clock},
 		        .gfn_count = 0x1000,
@@ -374,10 +378,11 @@ static void begin(void)
 
 		clock_init(&guest_clock, 1000000000u, true, 0);
 		vm = host_vm_new(&config);
+		require(xen_face.create(vm), "create");
+		start = host_snapshot_take(vm);
+	} else {
+		host_snapshot_restore(start);
 	}
-	memset(touched, 0, sizeof(touched));
-	memset(page_lost, 0, sizeof(page_lost));
-	require(xen_face.create(vm), "create");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -224,15 +224,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	static const struct host_vm_config config = {
 		.vm = {.vcpu_count = VCPUS, .hyperv_face = true, .memory_bytes = 16 * PAGE_BYTES}};
+	static struct host_snapshot *start;
 	static struct vm *vm;
 	struct input in = {bytes, len};
 
-	if (vm == NULL) {
+	if (start == NULL) {
 		vm = host_vm_new(&config);
+		must(hyperv_face.create(vm));
+		must(synic_port_add_message(vm, 1, take_post, NULL));
+		must(synic_port_add_event(vm, 2, take_signal, vm));
+		start = host_snapshot_take(vm);
+	} else {
+		host_snapshot_restore(start);
 	}
-	must(hyperv_face.create(vm));
-	must(synic_port_add_message(vm, 1, take_post, NULL));
-	must(synic_port_add_event(vm, 2, take_signal, vm));
 	for (uint32_t i = 0; i < STEPS_MAX && in.left != 0; i++) {
 		step(vm, &in);
 		if (i == STEPS_MAX / 2) {

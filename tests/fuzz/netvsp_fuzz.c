@@ -77,9 +77,11 @@ static void take_packets(void)
 		struct vmpacket_descriptor d;
 		uint8_t bytes[256];
 
-		for (uint32_t i = 0; i < sizeof(bytes); i++) {
-			bytes[i] = data[(channel.read + i) % channel.data_bytes];
-		}
+		uint32_t first = channel.data_bytes - channel.read;
+
+		first = first < sizeof(bytes) ? first : (uint32_t)sizeof(bytes);
+		memcpy(bytes, data + channel.read, first);
+		memcpy(bytes + first, data, sizeof(bytes) - first);
 		memcpy(&d, bytes, sizeof(d));
 		must(d.len8 >= d.offset8 && d.offset8 >= 2 && d.len8 * 8u <= sizeof(bytes));
 		if (d.type == VM_PKT_DATA_USING_XFER_PAGES) {
@@ -360,20 +362,44 @@ static void check_beside(void)
 	must(bytes[0] == FILL && memcmp(bytes, bytes + 1, PAGE_MASK) == 0);
 }
 
-static void begin(uint8_t flags)
+/* A guest on a switch of its own, its channel open. */
+static struct host_snapshot *make(uint8_t how)
 {
-	if (guest == NULL) {
-		switch_init(&sw, "fuzz");
-		must(switch_add_port(&sw, &tap) && switch_add_port(&sw, &port));
-		guest = fuzz_guest_new(&port, 1);
-	}
-	switch_connect(&tap, &tap_ops, NULL, flags >> 4);
+	struct host_snapshot *start;
+
+	switch_init(&sw, "fuzz");
+	must(switch_add_port(&sw, &tap) && switch_add_port(&sw, &port));
+	guest = fuzz_guest_new(&port, 1);
 	fuzz_guest_begin(guest);
 	fuzz_guest_connect(guest);
 	memset(host_vm_bytes(guest->vm, RECEIVE_AT - PAGE_BYTES, PAGE_BYTES), FILL, PAGE_BYTES);
 	memset(host_vm_bytes(guest->vm, RECEIVE_AT + RECEIVE_PAGES * PAGE_BYTES, PAGE_BYTES), FILL,
 	       PAGE_BYTES);
-	open_channel(flags & 1);
+	open_channel(how);
+	start = fuzz_guest_keep(guest);
+	host_snapshot_add(start, &guest, sizeof(guest));
+	host_snapshot_add(start, &sw, sizeof(sw));
+	host_snapshot_add(start, &port, sizeof(port));
+	host_snapshot_add(start, &tap, sizeof(tap));
+	host_snapshot_add(start, &channel, sizeof(channel));
+	host_snapshot_add(start, &is_open, sizeof(is_open));
+	host_snapshot_add(start, gpadls, sizeof(gpadls));
+	host_snapshot_add(start, taken, sizeof(taken));
+	host_snapshot_add(start, taken_at, sizeof(taken_at));
+	return start;
+}
+
+static void begin(uint8_t flags)
+{
+	static struct host_snapshot *starts[2];
+	struct host_snapshot **start = &starts[flags & 1];
+
+	if (*start == NULL) {
+		*start = make(flags & 1);
+	} else {
+		host_snapshot_restore(*start);
+	}
+	switch_connect(&tap, &tap_ops, NULL, flags >> 4);
 	if ((flags & 2) != 0) {
 		host_scribble(guest->vm, SEND_AT, SEND_PAGES * PAGE_BYTES, flags);
 	}
@@ -389,7 +415,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_beside();
 	close_channel();
-	fuzz_guest_end(guest, size % 4 == 0);
+	fuzz_guest_end(guest, size % 16 == 0);
 	switch_disconnect(&tap);
 	return 0;
 }

@@ -127,7 +127,8 @@ static void open_filled(struct guest *guest, struct guest_channel *channel, cons
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct vmbus_guid scsi = VMBUS_CLASS_SCSI;
-	struct guest_channel channel;
+	static struct guest_channel channel;
+	static struct host_snapshot *start;
 	static struct guest *guest;
 
 	if (size < 34) {
@@ -135,10 +136,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	guest = guest == NULL ? fuzz_guest_new(NULL, 1) : guest;
 	open_disk(guest, (data[0] & 2) != 0);
-	fuzz_guest_begin(guest);
-	must(guest_contact(guest, VERSION_WIN10_V5_3, 0));
-	guest_get_offers(guest);
-	guest_open(guest, &channel, scsi, RINGS, RING_PAGES);
+	if (start == NULL) {
+		fuzz_guest_begin(guest);
+		fuzz_guest_connect(guest);
+		guest_open(guest, &channel, scsi, RINGS, RING_PAGES);
+		start = fuzz_guest_keep(guest);
+		host_snapshot_add(start, &channel, sizeof(channel));
+	} else {
+		host_snapshot_restore(start);
+	}
 	play(guest, &channel, data, size);
 	must(!host_vm_killed(guest->vm));
 	guest_close(guest, &channel);

@@ -24,12 +24,22 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# Longest input, where 1024 bytes are more than a target reads, or fewer than it makes use of.
+# Longest input, where 1024 bytes are more than a target reads, or fewer than it makes use of, or where the second half of so many
+# steps only repeats the first at the same price.
 MAX_LEN = {
+    "blkback_fuzz": 512,
     "blob_fuzz": 4096,
+    "gpadl_fuzz": 512,
     "guest_vmbus_fuzz": 4096,
+    "ic_fuzz": 512,
     "insn_fuzz": 64,
+    "netback_fuzz": 512,
+    "netvsp_fuzz": 512,
     "ring_fuzz": 2048,
+    "stimer_fuzz": 512,
+    "storvsp_fuzz": 512,
+    "synic_fuzz": 512,
+    "xen_hypercall_fuzz": 512,
     "xenstore_fuzz": 2048,
 }
 MAX_LEN_ELSE = 1024

@@ -363,18 +363,30 @@ static void drain(void)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void begin(void)
 {
 	static const struct host_vm_config config = {
 	        .vm = {.vcpu_count = VCPUS, .hyperv_face = true, .memory_bytes = 16 * PAGE_BYTES}};
+	static struct host_snapshot *start;
+
+	if (start != NULL) {
+		host_snapshot_restore(start);
+		return;
+	}
+	vm = host_vm_new(&config);
+	must(synic_create(vm));
+	reset();
+	start = host_snapshot_take(vm);
+	host_snapshot_add(start, models, sizeof(models));
+	host_snapshot_add(start, posts_min, sizeof(posts_min));
+	host_snapshot_add(start, posts_max, sizeof(posts_max));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
 	struct input in = {data, size};
 
-	vm = vm == NULL ? host_vm_new(&config) : vm;
-	must(synic_create(vm));
-	memset(models, 0, sizeof(models));
-	memset(posts_min, 0, sizeof(posts_min));
-	memset(posts_max, 0, sizeof(posts_max));
-	reset();
+	begin();
 	host_time_advance_ns(vm, 1000000);
 	for (uint32_t i = 0; i < STEPS_MAX && in.left != 0; i++) {
 		step(&in);

@@ -279,6 +279,17 @@ static void step(struct input *in)
 	must(held_count != 0 || host_vm_leaks(guest->vm).pins >= 2 * RING_PAGES);
 }
 
+/* Each byte of a page that has changed. */
+UNWATCHED static bool is_named(const uint8_t *data, const uint8_t *names)
+{
+	uint32_t wrong = 0;
+
+	for (uint32_t i = 0; i < PAGE_BYTES; i++) {
+		wrong |= (names[i] == 0) & (data[i] != FILL);
+	}
+	return wrong == 0;
+}
+
 static void check_memory(void)
 {
 	const uint8_t *data = host_vm_bytes(guest->vm, DATA_AT, DATA_BYTES);
@@ -290,15 +301,11 @@ static void check_memory(void)
 			must(data[0] == FILL && memcmp(data, data + 1, PAGE_BYTES - 1) == 0);
 			continue;
 		}
-		for (uint32_t i = 0; i < PAGE_BYTES; i++) {
-			if (names[i] == 0 && data[i] != FILL) {
-				require(false, "a byte that no request named stays as it is");
-			}
-		}
+		require(is_named(data, names), "a byte that no request named stays as it is");
 	}
 }
 
-static void fill_memory(void)
+UNWATCHED static void forget_names(void)
 {
 	for (uint32_t page = 0; page < DATA_PAGES; page++) {
 		if (page_named[page]) {
@@ -306,24 +313,55 @@ static void fill_memory(void)
 			page_named[page] = false;
 		}
 	}
-	memset(host_vm_bytes(guest->vm, DATA_AT, DATA_BYTES), FILL, DATA_BYTES);
 }
 
-static void begin(uint8_t flags)
+static void open_disks(void)
 {
 	static const struct block_medium_ops ops = {.submit = submit};
 
-	guest = guest == NULL ? fuzz_guest_new(NULL, 1) : guest;
 	block_open(&guest->blocks[0], &ops, NULL, SECTORS, false, "serial-0");
 	block_open(&guest->blocks[1], &ops, guest, SECTORS, true, "");
+}
+
+/* A guest with filled memory and its channel open; @initialize: the initialization done too. */
+static struct host_snapshot *make(bool initialize)
+{
+	struct host_snapshot *start;
+
+	guest = fuzz_guest_new(NULL, 1);
+	open_disks();
 	fuzz_guest_begin(guest);
 	fuzz_guest_connect(guest);
 	hold = false;
 	held_count = 0;
 	next_id = 0;
 	memset(owed, 0, sizeof(owed));
-	fill_memory();
-	open_channel((flags & 1) == 0);
+	memset(host_vm_bytes(guest->vm, DATA_AT, DATA_BYTES), FILL, DATA_BYTES);
+	open_channel(initialize);
+	start = fuzz_guest_keep(guest);
+	host_snapshot_add(start, &guest, sizeof(guest));
+	host_snapshot_add(start, &channel, sizeof(channel));
+	host_snapshot_add(start, &is_open, sizeof(is_open));
+	host_snapshot_add(start, &is_wild, sizeof(is_wild));
+	host_snapshot_add(start, &hold, sizeof(hold));
+	host_snapshot_add(start, &held_count, sizeof(held_count));
+	host_snapshot_add(start, &next_id, sizeof(next_id));
+	host_snapshot_add(start, owed, sizeof(owed));
+	return start;
+}
+
+static void begin(uint8_t flags)
+{
+	static struct host_snapshot *starts[2];
+	struct host_snapshot **start = &starts[flags & 1];
+
+	forget_names();
+	if (*start == NULL) {
+		*start = make((flags & 1) == 0);
+	} else {
+		host_snapshot_restore(*start);
+		open_disks();
+	}
 	if ((flags & 2) != 0) {
 		is_wild = true;
 		host_scribble(guest->vm, RINGS, 2 * RING_PAGES * PAGE_BYTES, flags);
@@ -343,6 +381,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	close_channel();
 	fuzz_check_gpadls(guest, 0);
-	fuzz_guest_end(guest, size % 4 == 0);
+	fuzz_guest_end(guest, size % 16 == 0);
 	return 0;
 }

@@ -361,18 +361,33 @@ static void drain(void)
 	hide_pages();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void begin(void)
 {
 	static const struct host_vm_config config = {
 	        .vm = {.vcpu_count = VCPUS, .hyperv_face = true, .memory_bytes = 16 * PAGE_BYTES}};
-	struct input in = {data, size};
-	uint8_t *memory;
+	static struct host_snapshot *start;
 
-	vm = vm == NULL ? host_vm_new(&config) : vm;
+	if (start != NULL) {
+		host_snapshot_restore(start);
+		return;
+	}
+	vm = host_vm_new(&config);
 	must(synic_create(vm));
 	memset(host_vm_bytes(vm, 0, PAGES * PAGE_BYTES), 0xC7, PAGES * PAGE_BYTES);
 	synic_on_room(vm, count_room, NULL);
 	reset();
+	start = host_snapshot_take(vm);
+	host_snapshot_add(start, fifos, sizeof(fifos));
+	host_snapshot_add(start, &room_count, sizeof(room_count));
+	host_snapshot_add(start, room_owed, sizeof(room_owed));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = {data, size};
+	uint8_t *memory;
+
+	begin();
 	for (uint32_t i = 0; i < STEPS_MAX && in.left != 0; i++) {
 		step(&in);
 	}

@@ -151,12 +151,19 @@ static void command(uint8_t what, const uint8_t *bytes, uint8_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct host_snapshot *start;
+	bool begins_anew = size % 8 == 0;
 	uint8_t bytes[256];
 
 	guest = guest == NULL ? fuzz_guest_new(NULL, 1) : guest;
 	memset(guest->disk[0], 0, DISK_BYTES);
 	block_ram_open(&guest->blocks[0], guest->disk[0], DISK_BYTES, false, "serial-0");
-	fuzz_guest_begin(guest);
+	if (start == NULL) {
+		fuzz_guest_begin(guest);
+		start = fuzz_guest_keep(guest);
+	} else {
+		host_snapshot_restore(start);
+	}
 	memset(last_ids, 0, sizeof(last_ids));
 	for (uint32_t i = 0; i < COMMANDS_MAX && size >= 2; i++) {
 		uint8_t what = data[0], len = data[1] < size - 2 ? data[1] : (uint8_t)(size - 2);
@@ -172,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	(void)host_run(guest->vm);
 	must(!host_vm_killed(guest->vm));
-	if (size % 2 == 0) {
+	if (begins_anew) {
 		must(vmbus_reset(guest->vm));
 		must(host_vm_leaks(guest->vm).pins == 0);
 		synic_reset(guest->vm);

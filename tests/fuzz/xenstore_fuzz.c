@@ -7,7 +7,7 @@
  */
 #include <stdlib.h>
 
-#include "tests/unit/xen_fake.h"
+#include "tests/fuzz/fake_keep.h"
 
 static struct block block;
 static uint8_t medium[64 * 512];
@@ -143,22 +143,30 @@ static void start(void)
 	config.vm.disks[0].block = &block;
 	config.vm.nics[0].port = &port;
 	vm = host_vm_new(&config);
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	struct input in = {data, size};
-
-	if (vm == NULL) {
-		start();
-	}
 	fake_reset();
 	for (uint32_t page = 16; page < 24; page++) {
 		(void)fake_grant(page, page >= 20);
 	}
 	if (!xenbus_create(vm)) {
 		abort();
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct host_snapshot *kept;
+	struct input in = {data, size};
+
+	if (kept == NULL) {
+		start();
+		kept = host_snapshot_take(vm);
+		fake_keep(kept);
+		host_snapshot_add(kept, &lifecycle, sizeof(lifecycle));
+		host_snapshot_add(kept, &sw, sizeof(sw));
+		host_snapshot_add(kept, &port, sizeof(port));
+	} else {
+		host_snapshot_restore(kept);
 	}
 	for (uint32_t i = 0; i < 500 && in.left != 0; i++) {
 		action(&in);

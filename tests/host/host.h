@@ -56,6 +56,21 @@ void host_vm_free(struct vm *vm);
 void host_vm_reset(struct vm *vm);
 
 /*
+ * For fuzzing: @vm as it is now, to bring back for each input: its RAM, what the faces allocated, its vCPUs, armed timers, queued
+ * work, log and counts, with the same addresses. RAM must stand where it stood at first; the clock of its configuration is not
+ * part of it. From now on what the faces allocate comes from a pool; with the address sanitizer, what they gave back is
+ * poisoned. Once for a guest.
+ */
+struct host_snapshot;
+struct host_snapshot *host_snapshot_take(struct vm *vm);
+/* [@at, @at + @len) of the test's own, as it is now, is brought back too. */
+void host_snapshot_add(struct host_snapshot *shot, void *at, size_t len);
+/* After host_vm_reset(): the guest is as it was. Panics if the faces hold anything. */
+void host_snapshot_restore(struct host_snapshot *shot);
+/* After host_vm_reset(): the guest is an ordinary one again. */
+void host_snapshot_free(struct host_snapshot *shot);
+
+/*
  * What is not given back, for asserts; host_vm_check_no_leaks() is all of it and prints what it
  * finds.
  */

@@ -16,6 +16,7 @@
 #define LAPIC_BASE 0xFEE00000ull
 #define COPY_BYTES_MAX 65536u
 #define ALLOC_BYTES_MAX (256u << 10)
+#define BOUNCE_BYTES 256u /* small: the sanitizer marks it at each call */
 
 /* ------------------------------------------------------------------ raw copies */
 
@@ -29,18 +30,24 @@ static void raw_copy(void *to, const void *from, size_t len)
 
 void host_page_copy_out(const struct vm_page *page, size_t off, void *to, size_t len)
 {
-	uint8_t bounce[PAGE_BYTES];
+	uint8_t bounce[BOUNCE_BYTES];
 
-	raw_copy(bounce, page->bytes + off, len);
-	memcpy(to, bounce, len); /* sanitizers watch the caller's side */
+	for (size_t done = 0, step; done < len; done += step) {
+		step = len - done < sizeof(bounce) ? len - done : sizeof(bounce);
+		raw_copy(bounce, page->bytes + off + done, step);
+		memcpy((uint8_t *)to + done, bounce, step); /* sanitizers watch the caller's side */
+	}
 }
 
 void host_page_copy_in(struct vm_page *page, size_t off, const void *from, size_t len)
 {
-	uint8_t bounce[PAGE_BYTES];
+	uint8_t bounce[BOUNCE_BYTES];
 
-	memcpy(bounce, from, len);
-	raw_copy(page->bytes + off, bounce, len);
+	for (size_t done = 0, step; done < len; done += step) {
+		step = len - done < sizeof(bounce) ? len - done : sizeof(bounce);
+		memcpy(bounce, (const uint8_t *)from + done, step);
+		raw_copy(page->bytes + off + done, bounce, step);
+	}
 }
 
 /* ------------------------------------------------------------------ frames */
@@ -118,15 +125,11 @@ void host_memory_reset(struct vm *vm)
 	for (uint64_t i = 0; i < vm->touched_count; i++) {
 		struct vm_page *page = &vm->frames[vm->touched[i]];
 
-		memset(page->bytes, 0, PAGE_BYTES);
-		page->touched = false;
+		host_clear(page->bytes, PAGE_BYTES);
+		frame_init(vm, page, page->bytes);
 	}
 	vm->touched_count = 0;
 	if (vm->ballooned) {
-		for (uint64_t i = 0; i < vm->frame_count; i++) {
-			frame_init(vm, &vm->frames[i], vm->ram + i * PAGE_BYTES);
-			memset(vm->frames[i].bytes, 0, PAGE_BYTES);
-		}
 		extra_frames_free(vm);
 		ram_stand_all(vm);
 		vm->ballooned = false;
@@ -212,8 +215,8 @@ static void page_release(struct vm *vm, struct vm_page *page)
 	}
 	list_remove(&page->node);
 	vm->page_count--;
-	free(page->bytes);
-	free(page);
+	host_block_free(vm, page->bytes, PAGE_BYTES, page->kept);
+	host_block_free(vm, page, sizeof(*page), page->kept);
 }
 
 /* ------------------------------------------------------------------ copies */
@@ -396,11 +399,10 @@ struct vm_page *vm_page_alloc(struct vm *vm)
 
 	spin_lock(&vm->memory_lock);
 	if (alloc_may(vm) && vm->page_count < vm->host.page_max) {
-		page = malloc(sizeof(*page));
+		page = host_block_new(vm, sizeof(*page));
 		CHECK(page != NULL);
-		frame_init(vm, page, aligned_alloc(PAGE_BYTES, PAGE_BYTES));
+		frame_init(vm, page, host_block_new(vm, PAGE_BYTES));
 		CHECK(page->bytes != NULL);
-		memset(page->bytes, 0, PAGE_BYTES);
 		page->ours = true;
 		list_add_tail(&vm->pages, &page->node);
 		vm->page_count++;
@@ -494,6 +496,7 @@ enum vm_status vm_ram_take(struct vm *vm, gpa_t at)
 	spin_lock(&vm->memory_lock);
 	page = gfn < vm->gfn_count ? vm->gfns[gfn].ram : NULL;
 	if (page != NULL) {
+		page_touch(vm, page); /* as a frame it is no longer what it was */
 		vm->gfns[gfn].ram = NULL;
 		__atomic_fetch_sub(&vm->ram_pages, 1, __ATOMIC_RELAXED);
 		vm->ballooned = true;
@@ -604,7 +607,7 @@ void *vm_alloc(struct vm *vm, size_t bytes)
 	CHECK(bytes != 0 && bytes <= ALLOC_BYTES_MAX);
 	spin_lock(&vm->memory_lock);
 	if (alloc_may(vm) && vm->alloc_bytes + bytes <= vm->host.alloc_bytes_max) {
-		head = calloc(1, sizeof(*head) + bytes);
+		head = host_block_new(vm, sizeof(*head) + bytes);
 		CHECK(head != NULL);
 		head->bytes = bytes;
 		head->vm = vm;
@@ -629,8 +632,8 @@ void vm_free(struct vm *vm, void *memory)
 	vm->alloc_bytes -= head->bytes;
 	vm->alloc_live--;
 	list_remove(&head->node);
+	host_block_free(vm, head, sizeof(*head) + head->bytes, head->kept);
 	spin_unlock(&vm->memory_lock);
-	free(head);
 }
 
 void host_fail_alloc_after(struct vm *vm, uint32_t count)

@@ -24,7 +24,8 @@ struct gfn_slot {
 
 struct alloc_head {
 	struct list_node node;
-	size_t bytes;
+	size_t bytes; /* behind this head */
+	bool kept;    /* of a snapshot */
 	struct vm *vm;
 };
 
@@ -85,6 +86,7 @@ struct vm {
 	bool fail_alloc_fired, fail_pin_fired;
 	uint32_t *touched; /* indexes of frames, so that reset is cheap */
 	uint64_t touched_count;
+	struct host_pool *pool; /* NULL: none */
 	host_translate_fn *translate;
 	void *translate_context;
 
@@ -110,9 +112,20 @@ struct vm {
 	struct spec_count counts[SPEC_TABLE_COUNT][SPEC_ROW_MAX + 1];
 };
 
+/* As memset(@to, 0, @len), without the sanitizer's look at each byte: for what is reset as a whole. */
+static inline void host_clear(void *to, size_t len)
+{
+	__asm__ volatile("rep stosb" : "+D"(to), "+c"(len) : "a"(0) : "memory");
+}
+
 void host_memory_new(struct vm *vm);
 void host_memory_reset(struct vm *vm);
 void host_memory_free(struct vm *vm);
+/* Zeroed memory; whole pages are aligned as such. NULL: there is none. memory_lock held. */
+void *host_block_new(struct vm *vm, size_t bytes);
+/* Gives it back; @kept: to the snapshot that it is of. memory_lock held. */
+void host_block_free(struct vm *vm, void *block, size_t bytes, bool kept);
+void host_pool_free(struct vm *vm);
 void host_vcpus_reset(struct vm *vm);
 /* The deadline of a waiting vCPU may have passed. */
 void host_vcpus_look(struct vm *vm);

@@ -60,7 +60,7 @@ static void vm_ready(struct vm *vm)
 {
 	vm->config = vm->host.vm;
 	memset(vm->slots, 0, sizeof(vm->slots));
-	memset(vm->counts, 0, sizeof(vm->counts));
+	host_clear(vm->counts, sizeof(vm->counts));
 	vm->stopped = false;
 	vm->killed = false;
 	vm->reason[0] = 0;
@@ -124,6 +124,7 @@ bool host_vm_check_no_leaks(struct vm *vm)
 void host_vm_discard(struct vm *vm)
 {
 	host_memory_free(vm);
+	host_pool_free(vm);
 	free(vm->own_clock);
 	free(vm->vcpus);
 	free(vm);

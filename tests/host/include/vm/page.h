@@ -24,6 +24,7 @@ struct vm_page {
 	bool ours;          /* made by vm_page_alloc() */
 	bool gone;          /* freed or taken: its memory goes with the last pin */
 	bool touched;       /* may hold something other than zeros */
+	bool kept;          /* of a snapshot; its memory too */
 	uint32_t access;
 	uint64_t shown_at; /* ~0: nowhere */
 	struct vm *vm;
