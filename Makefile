@@ -52,8 +52,11 @@ $(B)/janus.elf: $(RING0_OBJ) hypervisor/arch/x86/janus.lds
 
 # ---- the same code, hosted ----
 
-HOSTED_C := $(FACES) $(BACKENDS) $(PLATFORM) $(PURE) $(wildcard tests/host/*.c) $(filter-out guest-drivers/certify/metal_%, \
+# Of guest-drivers/metal only what touches no machine; its programs' own program_main() not at all.
+DRIVERS_METAL_PURE := $(addprefix guest-drivers/metal/,acpi.c boot_info.c)
+DRIVERS_HOSTED := $(DRIVERS_METAL_PURE) $(filter-out guest-drivers/metal/% guest-drivers/examples/% guest-drivers/certify/metal_%, \
 	$(wildcard guest-drivers/*.c guest-drivers/*/*.c))
+HOSTED_C := $(FACES) $(BACKENDS) $(PLATFORM) $(PURE) $(wildcard tests/host/*.c) $(DRIVERS_HOSTED)
 UNIT_C := $(wildcard tests/unit/*_test.c)
 LOOPBACK_C := $(wildcard tests/loopback/*_test.c)
 LOOPBACK_LIB := $(filter-out $(LOOPBACK_C),$(wildcard tests/loopback/*.c))
@@ -127,7 +130,7 @@ $(B)/covbin/%: tests/loopback/%.c $(B)/cov/libjanus.a $(LOOPBACK_LIB)
 
 .DEFAULT_GOAL := help
 .SECONDARY: $(FAULT_OBJ)
-.PHONY: help deps guests iso run shell test unit loopback faults faults-quick tsan fuzz-smoke fuzz fuzz-check mutants \
+.PHONY: help deps guests iso certify-iso examples run shell test unit loopback faults faults-quick tsan fuzz-smoke fuzz fuzz-check mutants \
 	system soak hostile lint format cover bench clean own-guests
 
 help:
@@ -139,6 +142,8 @@ help:
 	@echo 'make hostile    guests that do what none should, beside neighbours that must not notice, three times over'
 	@echo 'make bench      emulated instructions of the exit path, on both faces'
 	@echo 'make iso        build/run/janus.iso: BIOS and UEFI'
+	@echo 'make certify-iso  build/certify/certify.iso: the certification guest, for any hypervisor (CMDLINE="options")'
+	@echo 'make examples   build/examples: guests built on guest-drivers/, see its README.md'
 	@echo 'make unit loopback faults-quick tsan fuzz-smoke system lint cover   the parts'
 	@echo 'make fuzz S=60  every fuzz target for S seconds; make fuzz-check: does each find its seeded bugs'
 	@echo 'make faults     every fault at every point: disks, memory, doorbells, clocks, ends, power cuts; 10,000 cycles'
@@ -148,7 +153,7 @@ help:
 # Package and what needs it. One that is there is not asked for again, so a built tree needs no network.
 DEPS := gcc:compiler binutils:linker clang:lint,fuzzing clang-format:lint clang-tidy:lint cppcheck:lint universal-ctags:lint \
 	libclang-rt-14-dev:fuzzing libcunit1-dev:unit-tests libxen-dev:ABI-test acpica-tools:ACPI-tables \
-	grub-common:ISO grub-pc-bin:ISO-for-BIOS grub-efi-amd64-bin:ISO-for-UEFI xorriso:ISO mtools:ISO \
+	grub-common:ISO,font grub-pc-bin:ISO-for-BIOS grub-efi-amd64-bin:ISO-for-UEFI xorriso:ISO mtools:ISO \
 	qemu-system-x86:test-machine bochs:Intel-test-machine bochsbios:Intel-test-machine \
 	vgabios:Intel-test-machine ovmf:UEFI-test python3:tools python3-pytest:system-tests \
 	python3-pexpect:system-tests python3-pytest-xdist:system-tests lz4:kernel-unpacking zstd:kernel-unpacking xz-utils:kernel-unpacking \
@@ -171,36 +176,58 @@ guests: deps
 # Headers of Linux and Xen that the ABI tests compare with.
 include tests/abi.mk
 
-# Small guests of our own.
-OWN := bench both halt hammer hostile kinds neighbour nmi smp spin storm ticks triple
-# The same program as other kinds of kernel: kinds.elf is an ELF64 with a PVH note and a Multiboot header.
-OWN_KINDS := kinds-i386 kinds-x32 kinds-multiboot
+# Guests of our own: a program on guest-drivers/ and its metal, which are an archive, so that each links what it uses.
 OWN_FLAGS := -std=c17 $(WARN) $(INC) -O2 -g -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-pic \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing
-$(B)/guest-obj/%.o: tests/guest/%
+OWN_LDS := guest-drivers/metal/metal.lds
+OWN_ALWAYS := $(B)/guest-obj/guest-drivers/metal/boot.S.o $(B)/guest-obj/guest-drivers/metal/font.S.o
+OWN_LIB := $(B)/guest-obj/libguest.a
+OWN_LIB_OBJ := $(patsubst %,$(B)/guest-obj/%.o,$(wildcard $(addprefix guest-drivers/,*.c hyperv/*.c xen/*.c metal/*.c)))
+$(B)/guest-obj/%.c.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(OWN_FLAGS) -MMD -MP -c -o $@ $<
-# Those with guest-drivers/ below them.
-OWN_DRIVEN := hostile neighbour
-OWN_DRIVERS := $(patsubst %,$(B)/guest-obj/%.o,$(wildcard guest-drivers/*/*.c)) $(B)/guest-obj/machine.c.o
-$(B)/guest-obj/guest-drivers/%.o: guest-drivers/%
+$(B)/guest-obj/%.S.o: %.S
 	@mkdir -p $(@D)
-	$(CC) $(OWN_FLAGS) -MMD -MP -c -o $@ $<
-own_objects = $(patsubst tests/guest/%,$(B)/guest-obj/%.o,$(addprefix tests/guest/,boot.S lib.c cpu.c $(1).c) \
-	$(wildcard tests/guest/$(1)_*.[cS])) $(if $(filter $(1),$(OWN_DRIVEN)),$(OWN_DRIVERS))
+	$(CC) $(OWN_FLAGS) -Wa,-I$(B)/guest-obj -MMD -MP -c -o $@ $<
+$(B)/guest-obj/font.bin: guest-drivers/metal/font.py
+	@mkdir -p $(@D)
+	$(PYTHON) $< $@
+$(B)/guest-obj/guest-drivers/metal/font.S.o: $(B)/guest-obj/font.bin
+$(OWN_LIB): $(OWN_LIB_OBJ)
+	rm -f $@
+	ar rcs $@ $^
+# $(1): the program, without .elf, under build. $(2): its sources.
 define own_rule
-$(B)/tests/guest/$(1).elf: $(call own_objects,$(1)) tests/guest/guest.lds
+$(B)/$(1).elf: $(patsubst %,$(B)/guest-obj/%.o,$(2)) $(OWN_ALWAYS) $(OWN_LIB) $(OWN_LDS)
 	@mkdir -p $$(@D)
 	ld -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --no-warn-rwx-segments \
-		--fatal-warnings -T tests/guest/guest.lds -o $$@ $(call own_objects,$(1))
+		--fatal-warnings -T $(OWN_LDS) -o $$@ $(patsubst %,$(B)/guest-obj/%.o,$(2)) $(OWN_ALWAYS) $(OWN_LIB)
 endef
-$(foreach p,$(OWN),$(eval $(call own_rule,$(p))))
+
+# Those that the tests boot.
+OWN := bench both halt hammer hostile kinds neighbour nmi smp spin storm ticks triple
+$(foreach p,$(OWN),$(eval $(call own_rule,tests/guest/$(p),tests/guest/$(p).c $(wildcard tests/guest/$(p)_*.[cS]))))
+# The same program as other kinds of kernel: kinds.elf is an ELF64 with a PVH note and Multiboot headers.
+OWN_KINDS := kinds-i386 kinds-x32 kinds-multiboot
 $(B)/tests/guest/kinds-i386.elf: AS_KIND := -O elf32-i386
 $(B)/tests/guest/kinds-x32.elf: AS_KIND := -O elf32-x86-64
 $(B)/tests/guest/kinds-multiboot.elf: AS_KIND := -O elf32-i386 -R .note.pvh
 $(OWN_KINDS:%=$(B)/tests/guest/%.elf): $(B)/tests/guest/kinds.elf
 	objcopy $(AS_KIND) $< $@
-own-guests: $(OWN:%=$(B)/tests/guest/%.elf) $(OWN_KINDS:%=$(B)/tests/guest/%.elf)
+
+EXAMPLES := $(patsubst guest-drivers/examples/%.c,%,$(wildcard guest-drivers/examples/*.c))
+$(foreach p,$(EXAMPLES),$(eval $(call own_rule,examples/$(p),guest-drivers/examples/$(p).c)))
+examples: $(EXAMPLES:%=$(B)/examples/%.elf)
+
+# The certification guest, and an ISO that boots it anywhere.
+$(eval $(call own_rule,certify/certify,$(wildcard guest-drivers/certify/*.[cS])))
+certify-guest: $(B)/certify/certify.elf
+certify-iso: deps
+	@$(MAKE) --no-print-directory certify-guest
+	$(PYTHON) hypervisor/tools/mkiso.py --guest $(B)/certify/certify.elf --title 'Janus certification' \
+		--cmdline '$(CMDLINE)' --out $(B)/certify/certify.iso
+
+own-guests: $(OWN:%=$(B)/tests/guest/%.elf) $(OWN_KINDS:%=$(B)/tests/guest/%.elf) examples
 
 # CPU=intel: run, shell, bench and system on Bochs, which has VMX; else QEMU, which has SVM. CPU=all: system on both.
 OF_CPU = $(if $(CPU),--cpu $(CPU))

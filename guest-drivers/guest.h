@@ -4,7 +4,7 @@
  * The drivers below guest-drivers/ are freestanding and know no other way out, so the same code
  * runs in the certification guest (real instructions, memory mapped one to one) and in a test
  * process that calls the faces directly (tests/loopback). Linear addresses equal physical ones in
- * both. One thread.
+ * both. One thread: the drivers keep no locks, and one CPU calls them.
  *
  * The host is trusted no more than Linux trusts it: what stands in shared memory is copied,
  * checked, then used.
@@ -22,6 +22,7 @@ struct guest_page {
 	uint64_t gfn;
 };
 
+/* Each is given guest.context, and may be called at any time that a driver runs. None is NULL. */
 struct guest_ops {
 	/* A zeroed page. False: none left. */
 	bool (*page_alloc)(void *context, struct guest_page *page);
@@ -39,7 +40,10 @@ struct guest_ops {
 	bool (*wrmsr)(void *context, uint32_t msr, uint64_t value);
 	/* Xen's: number in RAX, arguments in RDI, RSI, RDX, R10, R8. */
 	int64_t (*hypercall_xen)(void *context, uint32_t number, const uint64_t args[5]);
-	/* Hyper-V's: control in RCX, physical addresses (or fast input) in RDX and R8. */
+	/*
+	 * Hyper-V's: control in RCX, physical addresses (or fast input) in RDX and R8, by a call into the page that
+	 * the driver switched on by wrmsr(HV_X64_MSR_HYPERCALL).
+	 */
 	uint64_t (*hypercall_hyperv)(void *context, uint64_t control, uint64_t input, uint64_t output);
 	/* The driver waits: the host may go on, a little time passes. */
 	void (*poll)(void *context);

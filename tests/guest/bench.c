@@ -9,7 +9,7 @@
  */
 #include "abi/hyperv.h"
 #include "abi/xen.h"
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #define WARM_UPS 16u
 #define SAMPLES 1000u

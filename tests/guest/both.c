@@ -7,7 +7,7 @@
 #include "abi/hyperv.h"
 #include "abi/xen.h"
 #include "base/bits.h"
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #define HV_UNKNOWN_CALL 0x8001u
 #define XEN_UNKNOWN_CALL 63u

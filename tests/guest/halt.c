@@ -1,7 +1,7 @@
 /*
  * halt.c - all CPUs halt with interrupts off: nothing can ever happen, so the machine is off.
  */
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 static void halt(unsigned int cpu)
 {

@@ -13,7 +13,7 @@
  * inside is how often the interrupt came while the sequence had interrupts on, first how often at
  * the first possible place.
  */
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #define ROUND_SECONDS 20u
 

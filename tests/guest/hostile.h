@@ -7,7 +7,7 @@
 #ifndef GUEST_HOSTILE_H
 #define GUEST_HOSTILE_H
 
-#include "tests/guest/machine.h"
+#include "guest-drivers/metal/machine.h"
 
 struct hostile_case {
 	const char *name; /* NULL: the table's end */

@@ -529,7 +529,7 @@ static void unload_in_flight(void)
 		memset(&stor, 0, sizeof(stor));
 		claim(hv_storvsc_open(&stor, &hv, 0) && hv_disk_open(&disk, &stor, 0), "and opens");
 		rounds++;
-		if (machine_pages_out() > POOL_PAGES - 100) {
+		if (machine_pages_out() > machine_pool_pages() - 100) {
 			break;
 		}
 	}

@@ -234,13 +234,13 @@ static void balloon_to_nothing(void)
 	uint64_t given = 0;
 
 	for (uint64_t gfn = 0; gfn < last; gfn++) {
-		if (gfn < 256 || gfn >= POOL_FIRST_GFN) {
+		if (gfn < 256 || gfn >= machine_pool_first_gfn()) {
 			given += reserve(XENMEM_decrease_reservation, &gfn, 1, 0, DOMID_SELF) == 1 ? 1 : 0;
 		}
 	}
 	claim(given > 5000, "nearly all was taken");
 	for (uint64_t gfn = 0; gfn < last; gfn++) {
-		if (gfn < 256 || gfn >= POOL_FIRST_GFN) {
+		if (gfn < 256 || gfn >= machine_pool_first_gfn()) {
 			given -= reserve(XENMEM_populate_physmap, &gfn, 1, 0, DOMID_SELF) == 1 ? 1 : 0;
 		}
 	}
@@ -251,7 +251,7 @@ static void balloon_to_nothing(void)
 static void balloon_itself(void)
 {
 	report("doing=the ground goes");
-	for (uint64_t gfn = 256; gfn < POOL_FIRST_GFN; gfn++) {
+	for (uint64_t gfn = 256; gfn < machine_pool_first_gfn(); gfn++) {
 		(void)reserve(XENMEM_decrease_reservation, &gfn, 1, 0, DOMID_SELF);
 	}
 }

@@ -5,7 +5,7 @@
  * Options: any.
  */
 #include "base/blob.h"
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #define E820_RAM 1u
 #define MODULES_MAX 16u

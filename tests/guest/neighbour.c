@@ -9,7 +9,7 @@
  */
 #include "guest-drivers/hyperv/hyperv.h"
 #include "guest-drivers/xen/xen.h"
-#include "tests/guest/machine.h"
+#include "guest-drivers/metal/machine.h"
 
 #define VBD_ID (202u << 8)
 #define BLOCKS 4u /* of a page, under way at once */

@@ -2,7 +2,7 @@
  * nmi.c - NMIs to oneself, in pairs: the second is sent from the first one's handler, and has to wait for its IRET, but
  * no longer. Done rounds=N times, interrupts off.
  */
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #define MSR_X2APIC_ICR 0x830u
 #define ICR_NMI 0x4400u

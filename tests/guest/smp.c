@@ -4,7 +4,7 @@
  *
  * Options: cpus=N, rounds=N (IPIs to each), looks=N (TSC readings on each), apic=xapic.
  */
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #define ROUND_SECONDS 60u
 

@@ -2,7 +2,7 @@
  * spin.c - keeps its CPU busy for ever, with interrupts off and nothing that a hypervisor would
  * see.
  */
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 static void spin(unsigned int cpu)
 {

@@ -2,7 +2,7 @@
  * storm.c - leaves the guest as often as it can for seconds=N: CPUID, an unclaimed port, an MSR
  * that is not there.
  */
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #define UNCLAIMED_PORT 0x1234u
 #define UNKNOWN_MSR 0x12345u

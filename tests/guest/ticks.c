@@ -7,7 +7,7 @@
  * Lateness counts from when the timer was set, exits included.
  */
 #include "base/bits.h"
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #define COUNT_MAX 10000u
 

@@ -2,7 +2,7 @@
  * triple.c - an exception with no IDT to find a handler in, nor for the double fault, nor for the
  * third.
  */
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 void program_main(void)
 {

@@ -1,12 +1,13 @@
 /*
- * cpu.c - interrupts, local APIC, the start of other CPUs, clocks and faces of a test guest.
- * Clauses: SDM volume 3, "APIC" and "MP initialization"; TLFS, MSRs; Xen's cpuid.h.
+ * cpu.c - interrupts, local APIC, the start of other CPUs, clocks and faces of a guest on the metal.
+ * Clauses: SDM volume 3, "APIC" and "MP initialization"; TLFS, MSRs; Xen's cpuid.h; ACPI 6.4, 4.8.2.1.
  */
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/cpu.h"
 
 #include "abi/hyperv.h"
 #include "abi/xen.h"
 #include "base/bits.h"
+#include "guest-drivers/face.h"
 
 #define IDT_GATE UINT64_C(0x00008e0000080000) /* present, interrupt gate, CODE64 */
 #define VECTOR_GP 13u
@@ -38,6 +39,8 @@
 #define TRAMPOLINE 0x8000u
 #define START_WAIT_SECONDS 60u
 #define CALIBRATE_US 20000u
+#define PM_TICKS (ACPI_PM_TIMER_HZ / 50)
+#define PM_READS_MAX 10000000u
 #define GUEST_ID (UINT64_C(1) << 63 | UINT64_C(0x7f) << 56 | 1) /* open source, of no known type */
 
 struct idt_gate {
@@ -74,8 +77,7 @@ static struct cpu_local locals[CPUS_MAX];
 static bool x2;
 static uint64_t tsc_rate;
 static uint64_t apic_rate;
-static bool hyperv_is_there;
-static uint32_t xen_leaf;
+static struct face_found faces;
 static void (*ap_run)(unsigned int cpu);
 static volatile uint32_t cpus_up;
 static uint8_t hypercall_page[4096] __attribute__((aligned(4096)));
@@ -272,7 +274,7 @@ static uint64_t apic_measure(void)
 uint64_t apic_hz(void)
 {
 	if (apic_rate == 0) {
-		if (!hyperv_is_there || !msr_read_safe(HV_X64_MSR_APIC_FREQUENCY, &apic_rate)) {
+		if (!has_hyperv() || !msr_read_safe(HV_X64_MSR_APIC_FREQUENCY, &apic_rate)) {
 			apic_rate = apic_measure();
 		}
 	}
@@ -332,6 +334,29 @@ unsigned int cpus_start(void (*run)(unsigned int cpu))
 
 /* ---------------------------------------------------------------- clocks */
 
+/* Ticks of ACPI's timer since @first; it may have 24 bits only. */
+static uint32_t pm_ticks(uint32_t first)
+{
+	return (port_read32(acpi.pm_timer) - first) & 0xffffff;
+}
+
+/* Against ACPI's timer; 0: there is none, or it stands still. */
+static uint64_t measure_tsc(void)
+{
+	uint32_t first, ticks = 0;
+	uint64_t begun;
+
+	if (acpi.pm_timer == 0) {
+		return 0;
+	}
+	first = port_read32(acpi.pm_timer);
+	begun = tsc_read();
+	for (uint32_t i = 0; i < PM_READS_MAX && ticks < PM_TICKS; i++) {
+		ticks = pm_ticks(first);
+	}
+	return ticks < PM_TICKS ? 0 : mul_div(tsc_read() - begun, ACPI_PM_TIMER_HZ, ticks);
+}
+
 static uint64_t find_tsc_hz(void)
 {
 	uint64_t hz = option_number("tsc_hz", 0);
@@ -339,10 +364,11 @@ static uint64_t find_tsc_hz(void)
 	if (hz != 0) {
 		return hz;
 	}
-	if (hyperv_is_there && msr_read_safe(HV_X64_MSR_TSC_FREQUENCY, &hz)) {
+	if (has_hyperv() && msr_read_safe(HV_X64_MSR_TSC_FREQUENCY, &hz)) {
 		return hz;
 	}
-	hz = xen_leaf == 0 ? 0 : (uint64_t)cpuid(xen_leaf + 3, 0).ecx * 1000;
+	hz = xen_base() == 0 ? 0 : (uint64_t)cpuid(xen_base() + 3, 0).ecx * 1000;
+	hz = hz == 0 ? measure_tsc() : hz;
 	return hz == 0 ? NS_PER_SECOND : hz;
 }
 
@@ -367,21 +393,23 @@ void delay_us(uint32_t us)
 
 /* ---------------------------------------------------------------- faces */
 
+static void op_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+	struct cpuid r = cpuid(leaf, subleaf);
+
+	(void)context;
+	regs[0] = r.eax;
+	regs[1] = r.ebx;
+	regs[2] = r.ecx;
+	regs[3] = r.edx;
+}
+
 static void find_faces(void)
 {
-	if ((cpuid(1, 0).ecx & 1u << 31) == 0) {
-		return;
-	}
-	for (uint32_t leaf = 0x40000000; leaf < 0x40010000; leaf += XEN_CPUID_LEAF_STRIDE) {
-		struct cpuid id = cpuid(leaf, 0);
+	static const struct guest_ops ops = {.cpuid = op_cpuid};
+	struct guest guest = {.ops = &ops};
 
-		if (id.ebx == XEN_CPUID_SIGNATURE_EBX && id.ecx == XEN_CPUID_SIGNATURE_ECX &&
-		    id.edx == XEN_CPUID_SIGNATURE_EDX) {
-			xen_leaf = leaf;
-			break;
-		}
-	}
-	hyperv_is_there = cpuid(HYPERV_CPUID_INTERFACE, 0).eax == HYPERV_INTERFACE_EAX;
+	face_find(&faces, &guest);
 }
 
 /* Intel's CPUs take VMCALL: one byte differs. */
@@ -397,25 +425,27 @@ static void choose_hypercall(void)
 
 bool has_hyperv(void)
 {
-	return hyperv_is_there;
+	return faces.hyperv_base != 0;
 }
 
 uint32_t xen_base(void)
 {
-	return xen_leaf;
+	return faces.xen_base;
 }
 
 const char *face_name(void)
 {
-	if (hyperv_is_there) {
-		return xen_leaf != 0 ? "both" : "hyperv";
-	}
-	return xen_leaf != 0 ? "xen" : "none";
+	return face_name_of(&faces);
+}
+
+const struct face_found *faces_found(void)
+{
+	return &faces;
 }
 
 void *hyperv_open(void)
 {
-	if (!hyperv_is_there) {
+	if (!has_hyperv()) {
 		return NULL;
 	}
 	msr_write(HV_X64_MSR_GUEST_OS_ID, GUEST_ID);

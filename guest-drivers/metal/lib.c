@@ -1,74 +1,74 @@
 /*
- * lib.c - console, options, reports and the end of a test guest. start_info: Xen's PVH boot
- * protocol; the other way in is Multiboot.
+ * lib.c - the start, options, reports and the end of a guest on the metal, and the memory functions that the
+ * compiler may call.
  */
-#include "tests/guest/lib.h"
+#include "guest-drivers/metal/lib.h"
 
 #include <stdarg.h>
 
-#include "tests/guest/cpu.h"
+#include "guest-drivers/metal/console.h"
+#include "guest-drivers/metal/cpu.h"
 
-#define PORT_DEBUG 0xe9u
-#define DEBUG_IS_THERE 0xe9u
-#define PORT_UART 0x3f8u
-#define UART_STATUS 5u
-#define UART_CAN_TAKE 0x20u
-#define PORT_PM1A_CONTROL 0xb004u /* hypervisor/platform/pm.h */
-#define PORT_PM1A_OF_Q35 0x604u /* where QEMU's own board has it, to try a guest without Janus */
-#define SLEEP_S5 (5u << 10 | 1u << 13)
-#define SLEEP_S5_OF_Q35 (1u << 13)
-#define START_MAGIC 0x336ec578u
 #define LINE_BYTES 200u
-
-struct start_info {
-	uint32_t magic;
-	uint32_t version;
-	uint32_t flags;
-	uint32_t module_count;
-	uint64_t modules;
-	uint64_t cmdline;
-};
-
-#define MULTIBOOT_CMDLINE_AT 16u
+#define WINDOW_BYTES (UINT64_C(4) << 30) /* boot.S */
+#define ONE_LINE_BOARD "JANUS" /* acpi.oem of the board whose port 0xE9, UART and ring are one stream */
 
 struct boot_registers boot_registers;
-static char cmdline[1024];
-static bool has_debug_port;
+struct boot_info boot_info;
+struct acpi acpi;
+const struct memory_window metal_memory = {.base = 0, .bytes = WINDOW_BYTES};
 
 void guest_main(uintptr_t ebx, uint32_t eax);
 
-void *memcpy(void *to, const void *from, size_t bytes)
+void *memcpy(void *restrict to, const void *restrict from, size_t len)
 {
 	void *at = to;
 
-	__asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(bytes) : : "memory");
+	__asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(len) : : "memory");
 	return to;
 }
 
-void *memset(void *to, int value, size_t bytes)
+void *memset(void *to, int byte, size_t len)
 {
 	void *at = to;
 
-	__asm__ volatile("rep stosb" : "+D"(at), "+c"(bytes) : "a"(value) : "memory");
+	__asm__ volatile("rep stosb" : "+D"(at), "+c"(len) : "a"(byte) : "memory");
 	return to;
 }
 
-/* ---------------------------------------------------------------- console */
-
-static void put_char(char c)
+int memcmp(const void *a, const void *b, size_t len)
 {
-	if (has_debug_port) {
-		port_write8(PORT_DEBUG, (uint8_t)c);
-		return;
+	const uint8_t *x = a;
+	const uint8_t *y = b;
+
+	for (size_t i = 0; i < len; i++) {
+		if (x[i] != y[i]) {
+			return x[i] < y[i] ? -1 : 1;
+		}
 	}
-	while ((port_read8(PORT_UART + UART_STATUS) & UART_CAN_TAKE) == 0) {
-		cpu_pause();
-	}
-	port_write8(PORT_UART, (uint8_t)c);
+	return 0;
 }
+
+void *memmove(void *to, const void *from, size_t len)
+{
+	uint8_t *t = to;
+	const uint8_t *f = from;
+
+	if (t <= f || t >= f + len) {
+		__asm__ volatile("rep movsb" : "+D"(t), "+S"(f), "+c"(len) : : "memory");
+		return to;
+	}
+	while (len != 0) {
+		len--;
+		t[len] = f[len];
+	}
+	return to;
+}
+
+/* ---------------------------------------------------------------- reports */
 
 struct line {
-	char text[LINE_BYTES];
+	char text[LINE_BYTES + 1]; /* and the end of the line */
 	size_t len;
 };
 
@@ -133,10 +133,8 @@ void report(const char *format, ...)
 		}
 	}
 	va_end(args);
-	for (size_t i = 0; i < line.len; i++) {
-		put_char(line.text[i]);
-	}
-	put_char('\n');
+	line.text[line.len++] = '\n';
+	console_write(line.text, line.len);
 }
 
 /* ---------------------------------------------------------------- options */
@@ -144,7 +142,7 @@ void report(const char *format, ...)
 /* What stands behind `key=` at the start of a word, or NULL. */
 static const char *option_value(const char *key)
 {
-	const char *at = cmdline;
+	const char *at = boot_info.cmdline;
 
 	while (*at != 0) {
 		const char *k = key;
@@ -180,25 +178,50 @@ uint64_t option_number(const char *key, uint64_t fallback)
 	return value;
 }
 
+/* Is @word at @at, ended by a blank, the end, or @separator? */
+static bool word_is(const char *at, const char *word, char separator)
+{
+	while (*word != 0 && *at == *word) {
+		at++;
+		word++;
+	}
+	return *word == 0 && (*at == 0 || *at == ' ' || *at == separator);
+}
+
 bool option_is(const char *key, const char *value)
 {
 	const char *at = option_value(key);
 
-	if (at == NULL) {
-		return false;
-	}
-	while (*value != 0 && *at == *value) {
-		at++;
-		value++;
-	}
-	return *value == 0 && (*at == 0 || *at == ' ');
+	return at != NULL && word_is(at, value, ' ');
 }
 
-static void take_cmdline(const char *from)
+bool option_lists(const char *key, const char *item)
 {
-	for (size_t i = 0; from != NULL && i < sizeof(cmdline) - 1 && from[i] != 0; i++) {
-		cmdline[i] = from[i];
+	const char *at = option_value(key);
+
+	while (at != NULL) {
+		if (word_is(at, item, ',')) {
+			return true;
+		}
+		while (*at != 0 && *at != ' ' && *at != ',') {
+			at++;
+		}
+		at = *at == ',' ? at + 1 : NULL;
 	}
+	return false;
+}
+
+bool option_text(const char *key, char *to, size_t room)
+{
+	const char *at = option_value(key);
+	size_t count = 0;
+
+	while (at != NULL && at[count] != 0 && at[count] != ' ' && count < room - 1) {
+		to[count] = at[count];
+		count++;
+	}
+	to[count] = 0;
+	return at != NULL;
 }
 
 /* ---------------------------------------------------------------- numbers */
@@ -231,43 +254,36 @@ uint64_t random_number(void)
 
 /* ---------------------------------------------------------------- start and end */
 
-void power_off(void)
-{
-	port_write16(PORT_PM1A_CONTROL, SLEEP_S5);
-	port_write16(PORT_PM1A_OF_Q35, SLEEP_S5_OF_Q35);
-	for (;;) {
-		__asm__ volatile("cli; hlt");
-	}
-}
-
 void finish(bool pass)
 {
 	report("result=%s", pass ? "pass" : "fail");
 	power_off();
 }
 
-/* Where the command line is. */
-static const char *read_boot_info(void)
+static void open_consoles(void)
 {
-	const struct start_info *info = (const struct start_info *)boot_registers.ebx;
-	uint32_t at;
+	static const char *const names[] = {"port", "uart", "screen", "ring"}; /* the bits of CONSOLE_ALL */
+	bool one_line = word_is(acpi.oem, ONE_LINE_BOARD, 0);
+	uint32_t wanted = 0;
 
-	if (boot_registers.eax == MULTIBOOT_MAGIC) {
-		memcpy(&at, (const void *)(boot_registers.ebx + MULTIBOOT_CMDLINE_AT), sizeof(at));
-		return (const char *)(uintptr_t)at;
+	for (unsigned int i = 0; i < ARRAY_COUNT(names); i++) {
+		wanted |= option_lists("console", names[i]) ? BIT(i) : 0;
 	}
-	if (info->magic != START_MAGIC) {
-		report("error=start_info has no magic");
-		finish(false);
-	}
-	return (const char *)(uintptr_t)info->cmdline;
+	console_open(wanted != 0 ? wanted : CONSOLE_ALL, one_line && wanted == 0, &boot_info);
 }
 
 void guest_main(uintptr_t ebx, uint32_t eax)
 {
-	has_debug_port = port_read8(PORT_DEBUG) == DEBUG_IS_THERE;
+	bool known;
+
 	boot_registers = (struct boot_registers){eax, ebx};
-	take_cmdline(read_boot_info());
+	known = boot_info_read(&boot_info, &metal_memory, eax, ebx);
+	(void)acpi_read(&acpi, &metal_memory, boot_info.rsdp);
+	open_consoles();
+	if (!known) {
+		report("error=started by no known protocol");
+		finish(false);
+	}
 	cpu_init();
 	program_main();
 	finish(false); /* a program ends by itself */

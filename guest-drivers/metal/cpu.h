@@ -1,14 +1,16 @@
 /*
- * cpu.h - the machine of a test guest: instructions, interrupts, the local APIC, other CPUs,
+ * cpu.h - the machine of a guest on the metal: instructions, interrupts, the local APIC, other CPUs,
  * clocks, hypercalls.
  *
  * The local APIC is used as x2APIC if CPUID shows one and the option `apic=xapic` is not given,
  * else by its page.
  */
-#ifndef GUEST_CPU_H
-#define GUEST_CPU_H
+#ifndef GUEST_DRIVERS_METAL_CPU_H
+#define GUEST_DRIVERS_METAL_CPU_H
 
-#include "tests/guest/lib.h"
+#include "guest-drivers/metal/lib.h"
+
+struct face_found;
 
 #define CPUS_MAX 64u
 #define RFLAGS_IF 0x200u
@@ -54,6 +56,22 @@ static inline uint8_t port_read8(uint16_t port)
 	uint8_t value;
 
 	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint16_t port_read16(uint16_t port)
+{
+	uint16_t value;
+
+	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline uint32_t port_read32(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
 	return value;
 }
 
@@ -154,7 +172,7 @@ unsigned int cpus_start(void (*run)(unsigned int cpu));
 
 /* ---------------------------------------------------------------- clocks */
 
-/* From Hyper-V's MSR, Xen's leaf, the option tsc_hz=, or 1 GHz, as QEMU with -icount has it. */
+/* The option tsc_hz=, what Hyper-V's MSR or Xen's leaf say, as measured against ACPI's timer, or 1 GHz. */
 uint64_t tsc_hz(void);
 uint64_t tsc_to_ns(uint64_t ticks);
 void delay_us(uint32_t us);
@@ -162,6 +180,8 @@ void delay_us(uint32_t us);
 /* ---------------------------------------------------------------- faces */
 
 bool has_hyperv(void);
+/* All that showed itself. */
+const struct face_found *faces_found(void);
 /* Xen's first CPUID leaf, or 0. */
 uint32_t xen_base(void);
 /* "hyperv", "xen", "both" or "none". */
@@ -169,4 +189,4 @@ const char *face_name(void);
 /* Sets the guest's id and the hypercall page; gives the page, or NULL. */
 void *hyperv_open(void);
 
-#endif /* GUEST_CPU_H */
+#endif /* GUEST_DRIVERS_METAL_CPU_H */

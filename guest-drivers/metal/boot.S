@@ -1,7 +1,10 @@
 /*
- * boot.S - from Xen's PVH entry (32-bit protected mode, paging off, EBX = start_info) or that of
- * Multiboot (the same, EAX = its magic, EBX = its information) to guest_main() in long mode, with the first 4 GiB mapped one to one; the way of another CPU from
- * its start-up IPI to ap_main(); and the 256 vectors' entries.
+ * boot.S - from whichever loader to guest_main() in long mode, with the first 4 GiB mapped one to one;
+ * the way of another CPU from its start-up IPI to ap_main(); and the 256 vectors' entries.
+ *
+ * One image, three ways in, all to start32 in 32-bit protected mode with paging off: Xen's PVH (EBX =
+ * start_info), Multiboot 1 and Multiboot 2 (EAX = its magic, EBX = its information). Multiboot 1, section
+ * 3.1; Multiboot 2, section 3.1; Xen's elfnote.h and arch-x86/hvm/start_info.h.
  */
 #define CR0_RUN 0x80000011 /* PG, ET, PE */
 #define CR4_PAE 0x20
@@ -10,8 +13,54 @@
 #define CODE64 0x08
 #define DATA 0x10
 #define TRAMPOLINE 0x8000 /* page 8: the vector of the start-up IPI; cpu.c copies it there */
-#define STACK_BYTES 8192
+#define STACK_BYTES 16384
 #define CPUS_MAX 64
+
+#define MULTIBOOT1_MAGIC 0x1badb002
+#define MULTIBOOT2_MAGIC 0xe85250d6
+#define TAG_ENTRY 3
+#define TAG_FRAMEBUFFER 5
+#define TAG_MODULE_ALIGN 6
+#define OPTIONAL 1
+
+/*
+ * First in the image. metal.lds has the flags: with flag 16 a loader takes the addresses below and does not look
+ * at the ELF header, so that those who know only 32-bit ELF files take this one too.
+ */
+	.section .multiboot, "a"
+	.balign 8
+	.globl multiboot1_header
+multiboot1_header:
+	.long MULTIBOOT1_MAGIC
+	.long multiboot1_flags
+	.long multiboot1_checksum
+	.long multiboot1_header
+	.long image_start
+	.long data_end
+	.long image_end
+	.long start32
+
+	.balign 8
+multiboot2_header:
+	.long MULTIBOOT2_MAGIC
+	.long 0 /* i386, protected mode */
+	.long multiboot2_end - multiboot2_header
+	.long -(MULTIBOOT2_MAGIC + (multiboot2_end - multiboot2_header))
+	.balign 8
+	.word TAG_ENTRY, 0
+	.long 12
+	.long start32
+	.balign 8
+	.word TAG_FRAMEBUFFER, OPTIONAL
+	.long 20
+	.long 1024, 768, 32
+	.balign 8
+	.word TAG_MODULE_ALIGN, 0
+	.long 8
+	.balign 8
+	.word 0, 0
+	.long 8
+multiboot2_end:
 
 	.section .note.pvh, "a", @note
 	.balign 4
