@@ -378,6 +378,12 @@ MUST_CHECK bool hv_netvsc_send(struct hv_netvsc *net, const struct hv_net_frame 
 uint32_t hv_netvsc_query(struct hv_netvsc *net, uint32_t oid, void *to, uint32_t room);
 MUST_CHECK bool hv_netvsc_set(struct hv_netvsc *net, uint32_t oid, const void *value, uint32_t len);
 MUST_CHECK bool hv_netvsc_keepalive(struct hv_netvsc *net);
+/*
+ * An RNDIS control message of @bytes (4096 at most), whose length and request id are set here; its reply is in
+ * net->control then. False: none came. tell: one without a reply, sent as it is; true when the host has read it.
+ */
+MUST_CHECK bool hv_netvsc_ask(struct hv_netvsc *net, void *message, uint32_t bytes);
+MUST_CHECK bool hv_netvsc_tell(struct hv_netvsc *net, const void *message, uint32_t bytes);
 /* Inside: what came by the channel. */
 void hv_netvsc_event(void *context);
 /* Inside: bytes into pages that follow each other. */

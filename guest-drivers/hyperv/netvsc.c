@@ -141,8 +141,13 @@ static bool control_ended(const struct hv_netvsc *net)
 	return net->control_completed && net->control_replied;
 }
 
-/* @message of @bytes is sent; its request id is set here. The reply is in net->control. */
-static bool control_ask(struct hv_netvsc *net, void *message, uint32_t bytes)
+/* RESET's reply has its status where others have the request's id. */
+static uint32_t reply_id(uint32_t type, uint32_t request)
+{
+	return type == RNDIS_MSG_RESET ? RNDIS_STATUS_SUCCESS : request;
+}
+
+bool hv_netvsc_ask(struct hv_netvsc *net, void *message, uint32_t bytes)
 {
 	struct rndis_message_header *header = message;
 	const struct nvsp_message nvsp = {
@@ -156,7 +161,7 @@ static bool control_ask(struct hv_netvsc *net, void *message, uint32_t bytes)
 	memcpy(net->control_page.bytes, message, bytes);
 	memcpy(net->control_page.bytes + sizeof(*header), &request, sizeof(request));
 	net->control_type = header->ndis_msg_type | RNDIS_MSG_COMPLETION;
-	net->control_request = request;
+	net->control_request = reply_id(header->ndis_msg_type, request);
 	net->control_completed = false;
 	net->control_replied = false;
 	net->control_id = (uint64_t)request << 8 | CONTROL_ID;
@@ -182,7 +187,7 @@ static bool rndis_initialize(struct hv_netvsc *net)
 	};
 	struct rndis_initialize_complete reply;
 
-	if (!control_ask(net, &message, sizeof(message)) ||
+	if (!hv_netvsc_ask(net, &message, sizeof(message)) ||
 	    net->control_bytes < sizeof(message.header) + sizeof(reply)) {
 		return false;
 	}
@@ -212,7 +217,7 @@ uint32_t hv_netvsc_query(struct hv_netvsc *net, uint32_t oid, void *to, uint32_t
 	} else {
 		bytes -= (uint32_t)sizeof(message.object);
 	}
-	if (!control_ask(net, &message, bytes) ||
+	if (!hv_netvsc_ask(net, &message, bytes) ||
 	    net->control_bytes < sizeof(message.header) + sizeof(reply)) {
 		return 0;
 	}
@@ -242,7 +247,7 @@ bool hv_netvsc_set(struct hv_netvsc *net, uint32_t oid, const void *value, uint3
 		return false;
 	}
 	memcpy(message.value, value, len);
-	if (!control_ask(net, &message, (uint32_t)offsetof(__typeof__(message), value) + len) ||
+	if (!hv_netvsc_ask(net, &message, (uint32_t)offsetof(__typeof__(message), value) + len) ||
 	    net->control_bytes < sizeof(message.header) + sizeof(reply)) {
 		return false;
 	}
@@ -257,7 +262,27 @@ bool hv_netvsc_keepalive(struct hv_netvsc *net)
 		uint32_t request;
 	} PACKED message = {.header.ndis_msg_type = RNDIS_MSG_KEEPALIVE};
 
-	return control_ask(net, &message, sizeof(message));
+	return hv_netvsc_ask(net, &message, sizeof(message));
+}
+
+bool hv_netvsc_tell(struct hv_netvsc *net, const void *message, uint32_t bytes)
+{
+	const struct nvsp_message nvsp = {
+	        .msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
+	        .u.send_rndis_pkt = {NVSP_RMC_CONTROL, NVSP_INVALID_SECTION_INDEX, 0},
+	};
+	const struct hv_buffer buffer = {.bytes = bytes, .gfns = &net->control_page.gfn};
+
+	memcpy(net->control_page.bytes, message, bytes);
+	net->control_id = ++net->sequence << 8 | CONTROL_ID;
+	net->control_completed = false;
+	if (!hv_channel_send_buffers(&net->channel, net->control_id, &buffer, 1, &nvsp, sizeof(nvsp))) {
+		return false;
+	}
+	for (uint32_t i = 0; i < net->channel.hv->guest->poll_max && !net->control_completed; i++) {
+		hv_poll(net->channel.hv);
+	}
+	return net->control_completed;
 }
 
 static void rndis_halt(struct hv_netvsc *net)
@@ -266,21 +291,8 @@ static void rndis_halt(struct hv_netvsc *net)
 		struct rndis_message_header header;
 		struct rndis_halt_request body;
 	} PACKED message = {.header = {RNDIS_MSG_HALT, sizeof(message)}};
-	const struct nvsp_message nvsp = {
-	        .msg_type = NVSP_MSG1_TYPE_SEND_RNDIS_PKT,
-	        .u.send_rndis_pkt = {NVSP_RMC_CONTROL, NVSP_INVALID_SECTION_INDEX, 0},
-	};
-	const struct hv_buffer buffer = {.bytes = sizeof(message), .gfns = &net->control_page.gfn};
 
-	memcpy(net->control_page.bytes, &message, sizeof(message));
-	net->control_id = ++net->sequence << 8 | CONTROL_ID;
-	net->control_completed = false;
-	if (!hv_channel_send_buffers(&net->channel, net->control_id, &buffer, 1, &nvsp, sizeof(nvsp))) {
-		return;
-	}
-	for (uint32_t i = 0; i < net->channel.hv->guest->poll_max && !net->control_completed; i++) {
-		hv_poll(net->channel.hv);
-	}
+	(void)!hv_netvsc_tell(net, &message, sizeof(message));
 }
 
 /* ------------------------------------------------------------------ bring-up, in Linux's order */

@@ -57,7 +57,10 @@ static uint32_t message_bytes(uint32_t type)
 	case CHANNELMSG_OFFERCHANNEL:
 		return sizeof(struct vmbus_channel_offer_channel);
 	case CHANNELMSG_RESCIND_CHANNELOFFER:
+	case CHANNELMSG_CLOSE_RESERVED_RESPONSE:
 		return sizeof(struct vmbus_channel_relid);
+	case CHANNELMSG_TL_CONNECT_RESULT:
+		return sizeof(struct vmbus_channel_tl_connect_result);
 	case CHANNELMSG_OPENCHANNEL_RESULT:
 		return sizeof(struct vmbus_channel_open_result);
 	case CHANNELMSG_GPADL_CREATED:
