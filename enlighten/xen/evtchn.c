@@ -182,11 +182,26 @@ static void unhook(struct xen_vm *xen, const struct evtchn_port *p)
 	}
 }
 
+static void number_free(struct xen_vm *xen, uint32_t port)
+{
+	xen->port_used[port / 64] &= ~BIT64(port % 64);
+}
+
+/*
+ * When a guest closes the store's or the console's port, our end stays, as domain 0's does in Xen: there is no other way
+ * to it. Ends of devices go: a frontend makes another port.
+ */
 void evtchn_port_free_locked(struct xen_vm *xen, uint32_t port)
 {
-	unhook(xen, &xen->ports[port]);
-	xen->ports[port] = (struct evtchn_port){.state = EVTCHNSTAT_closed};
-	xen->port_used[port / 64] &= ~BIT64(port % 64);
+	struct evtchn_port *p = &xen->ports[port];
+	bool left = p->ours && (port == xen->store_port || port == xen->console_port);
+
+	unhook(xen, p);
+	*p = (struct evtchn_port){.state = EVTCHNSTAT_closed, .left = left, .be = p->be};
+	if (!left) {
+		p->be = (struct evtchn_backend){0};
+		number_free(xen, port);
+	}
 	if (port < evtchn_port_limit(xen)) {
 		vm_page_clear_bit(xen->shared, pending_bit(port));
 	}
@@ -377,6 +392,20 @@ static void bind_ours(struct evtchn_port *p, uint32_t port, const struct evtchn_
 	p->be = *be;
 }
 
+int64_t evtchn_port_take_left_locked(struct xen_vm *xen, uint32_t raw_port)
+{
+	struct evtchn_backend be;
+
+	if (raw_port >= evtchn_port_limit(xen) || !xen->ports[raw_port].left) {
+		return -XEN_EINVAL;
+	}
+	be = xen->ports[raw_port].be;
+	xen->ports[raw_port].left = false;
+	bind_ours(&xen->ports[raw_port], raw_port, &be);
+	evtchn_raise_locked(xen, raw_port);
+	return 0;
+}
+
 uint32_t evtchn_backend_alloc(struct vm *vm, const struct evtchn_backend *be)
 {
 	struct xen_vm *xen = xen_of_vm(vm);
@@ -425,6 +454,9 @@ void evtchn_backend_unbind(struct vm *vm, uint32_t port)
 		xen->ports[port].ours = false;
 		xen->ports[port].remote_port = 0;
 		xen->ports[port].be = (struct evtchn_backend){0};
+	} else if (port < EVTCHN_2L_NR_CHANNELS_64 && xen->ports[port].left) {
+		xen->ports[port] = (struct evtchn_port){.state = EVTCHNSTAT_closed};
+		number_free(xen, port);
 	}
 	spin_unlock(&xen->event_lock);
 }

@@ -93,11 +93,16 @@ static int64_t bind_interdomain(struct xen_call *call)
 	if (!xen_get(call, call->args[1], &arg, sizeof(arg))) {
 		return -XEN_EFAULT;
 	}
-	if (!xen_domid_is_self(xen, arg.remote_dom)) {
-		return arg.remote_dom == XEN_DOMID_BACKENDS ? -XEN_EINVAL : -XEN_ESRCH;
+	if (!xen_domid_is_self(xen, arg.remote_dom) && arg.remote_dom != XEN_DOMID_BACKENDS) {
+		return -XEN_ESRCH;
 	}
 	spin_lock(&xen->event_lock);
-	error = bind_loopback_locked(xen, arg.remote_port, &port);
+	if (arg.remote_dom == XEN_DOMID_BACKENDS) {
+		port = arg.remote_port;
+		error = evtchn_port_take_left_locked(xen, port);
+	} else {
+		error = bind_loopback_locked(xen, arg.remote_port, &port);
+	}
 	spin_unlock(&xen->event_lock);
 	arg.local_port = port;
 	return error != 0 ? error : put_port(call, port, &arg, sizeof(arg));
@@ -323,14 +328,16 @@ static int64_t unmask(struct xen_call *call)
 	return open ? 0 : -XEN_EINVAL;
 }
 
-/* The first port in use; 0: none. */
+/* The first port that is not closed; 0: none. Numbers kept of closed ones are three at most: 0, store, console. */
 static uint32_t first_port_locked(const struct xen_vm *xen)
 {
 	for (uint32_t word = 0; word < ARRAY_COUNT(xen->port_used); word++) {
-		uint64_t used = word == 0 ? xen->port_used[0] & ~1ull : xen->port_used[word];
+		for (uint64_t used = xen->port_used[word]; used != 0; used &= used - 1) {
+			uint32_t port = word * 64 + bit_lowest(used);
 
-		if (used != 0) {
-			return word * 64 + bit_lowest(used);
+			if (xen->ports[port].state != EVTCHNSTAT_closed) {
+				return port;
+			}
 		}
 	}
 	return 0;

@@ -334,11 +334,11 @@ static int64_t set_version(struct xen_call *call)
 	if (!xen_get(call, call->args[1], &raw_version, sizeof(raw_version))) {
 		return -XEN_EFAULT;
 	}
-	if (raw_version == 0 || raw_version > 2) {
-		return -XEN_EINVAL;
-	}
 	if (!xen_put(call, call->args[1], &version, sizeof(version))) {
 		return -XEN_EFAULT;
+	}
+	if (raw_version == 0 || raw_version > 2) {
+		return -XEN_EINVAL;
 	}
 	return raw_version == 1 ? 0 : -XEN_ENOSYS;
 }

@@ -164,8 +164,11 @@ int64_t xen_vm_assist(struct xen_call *call)
 {
 	uint32_t raw_command = (uint32_t)call->args[0];
 
-	if (raw_command > VMASST_CMD_disable || (uint32_t)call->args[1] != VMASST_TYPE_runstate_update_flag) {
+	if ((uint32_t)call->args[1] != VMASST_TYPE_runstate_update_flag) {
 		return -XEN_EINVAL;
+	}
+	if (raw_command > VMASST_CMD_disable) {
+		return -XEN_ENOSYS;
 	}
 	__atomic_store_n(&call->xen->runstate_flag, raw_command == VMASST_CMD_enable, __ATOMIC_RELAXED);
 	return 0;

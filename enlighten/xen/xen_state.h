@@ -42,6 +42,7 @@ struct evtchn_port {
 	uint8_t vcpu;
 	uint8_t virq;
 	bool ours; /* interdomain, and the other end is @be */
+	bool left; /* closed by the guest; @be waits to be bound again, the number is kept */
 	uint16_t remote_dom;
 	uint32_t remote_port;
 	struct evtchn_backend be;
@@ -237,6 +238,8 @@ bool evtchn_is_pending(const struct xen_vm *xen, uint32_t port);
 uint32_t evtchn_port_limit(const struct xen_vm *xen);
 uint32_t evtchn_port_alloc_locked(struct xen_vm *xen); /* 0: none; a port bound to vCPU 0, state unbound */
 void evtchn_port_free_locked(struct xen_vm *xen, uint32_t port);
+/* Binds our end of the store's or console's port, which the guest closed, to the port again. -errno. */
+int64_t evtchn_port_take_left_locked(struct xen_vm *xen, uint32_t raw_port);
 /* NULL if @raw_port is not in use. */
 struct evtchn_port *evtchn_port_at(struct xen_vm *xen, uint32_t raw_port);
 /* Tells the vCPU that its upcall byte is set. */

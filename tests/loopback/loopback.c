@@ -108,6 +108,7 @@ static void hypercall(struct loop_guest *loop)
 		CHECK(steps < CALL_STEPS_MAX);
 		loop->guest.ops->poll(loop);
 	}
+	host_vcpu_set_runstate(loop->vcpu, VCPU_RUNNING); /* after a wait it would be only runnable */
 }
 
 static int64_t op_hypercall_xen(void *context, uint32_t number, const uint64_t args[5])

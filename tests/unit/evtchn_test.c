@@ -436,6 +436,55 @@ static void test_backend_ports(void)
 	guest_free(vm);
 }
 
+static int64_t bind_zeros(struct vm *vm, uint32_t remote_port, uint32_t *port)
+{
+	struct xen_evtchn_bind_interdomain arg = {.remote_dom = 0, .remote_port = remote_port};
+	int64_t error = GUEST_OP(vm, event_channel_op, EVTCHNOP_bind_interdomain, arg);
+
+	*port = arg.local_port;
+	return error;
+}
+
+/* What the guest closes of the store's and console's ports, closed singly or all at once, it can bind again. */
+static void test_left_ports(void)
+{
+	struct vm *vm = guest_new(1);
+	uint64_t shared = guest_map_shared(vm);
+	uint32_t sends = 0;
+	struct evtchn_backend be = {count_up, &sends};
+	uint32_t store = evtchn_backend_alloc(vm, &be), console = evtchn_backend_alloc(vm, &be);
+	uint32_t device = evtchn_backend_alloc(vm, &be), port;
+	uint16_t dom = DOMID_SELF;
+
+	xen_set_store_port(vm, store);
+	xen_set_console_port(vm, console);
+	CU_ASSERT_EQUAL(bind_zeros(vm, store, &port), -XEN_EINVAL); /* it is bound */
+	CU_ASSERT_EQUAL(one_port(vm, EVTCHNOP_close, store), 0);
+	CU_ASSERT_EQUAL(status_of(vm, store).status, EVTCHNSTAT_closed);
+	CU_ASSERT_EQUAL(one_port(vm, EVTCHNOP_send, store), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(one_port(vm, EVTCHNOP_close, store), -XEN_EINVAL);
+	evtchn_backend_notify(vm, store); /* nothing: nobody is there */
+	CU_ASSERT_FALSE(bit_at(vm, shared + PENDING, store));
+	CU_ASSERT_EQUAL(alloc_unbound(vm, 0), 4); /* its number is kept */
+	CU_ASSERT_EQUAL(bind_zeros(vm, store, &port), 0);
+	CU_ASSERT_EQUAL(port, store);
+	CU_ASSERT_TRUE(bit_at(vm, shared + PENDING, store));
+	CU_ASSERT_EQUAL(one_port(vm, EVTCHNOP_send, store), 0);
+	CU_ASSERT_EQUAL(sends, 1);
+	CU_ASSERT_EQUAL(GUEST_OP(vm, event_channel_op, EVTCHNOP_reset, dom), 0);
+	CU_ASSERT_EQUAL(bind_zeros(vm, device, &port), -XEN_EINVAL); /* a device's goes */
+	CU_ASSERT_EQUAL(alloc_unbound(vm, 0), device);
+	CU_ASSERT_EQUAL(bind_zeros(vm, 0, &port), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(bind_zeros(vm, 4096, &port), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(bind_zeros(vm, store, &port), 0);
+	CU_ASSERT_EQUAL(bind_zeros(vm, store, &port), -XEN_EINVAL);
+	evtchn_backend_unbind(vm, console); /* its owner has gone meanwhile */
+	CU_ASSERT_EQUAL(bind_zeros(vm, console, &port), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(alloc_unbound(vm, 0), console);
+	evtchn_backend_unbind(vm, UINT32_MAX);
+	guest_free(vm);
+}
+
 static void test_backend_bind(void)
 {
 	struct vm *vm = guest_new(1);
@@ -666,6 +715,6 @@ UNIT_MAIN("evtchn", UNIT_TEST(test_ports_are_lowest_first), UNIT_TEST(test_port_
           UNIT_TEST(test_status_and_bind_vcpu), UNIT_TEST(test_delivery_by_own_vector),
           UNIT_TEST(test_lapic_enable_raises_again), UNIT_TEST(test_delivery_by_callback),
           UNIT_TEST(test_mask_and_unmask), UNIT_TEST(test_high_ports_select_their_word),
-          UNIT_TEST(test_narrow_layout_and_relatch), UNIT_TEST(test_backend_ports),
+          UNIT_TEST(test_narrow_layout_and_relatch), UNIT_TEST(test_backend_ports), UNIT_TEST(test_left_ports),
           UNIT_TEST(test_backend_bind), UNIT_TEST(test_poll), UNIT_TEST(test_poll_many_and_none),
           UNIT_TEST(test_poll_narrow), UNIT_TEST(test_no_event_is_lost))

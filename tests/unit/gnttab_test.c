@@ -218,6 +218,7 @@ static void test_versions(void)
 	CU_ASSERT_EQUAL(version, 1); /* what is in force */
 	version = 3;
 	CU_ASSERT_EQUAL(GRANT_OP(vm, GNTTABOP_set_version, version), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(version, 1); /* then too */
 	CU_ASSERT_EQUAL(GRANT_OP(vm, GNTTABOP_get_version, get), 0);
 	CU_ASSERT_EQUAL(get.version, 1);
 	get.dom = 2;

@@ -239,7 +239,8 @@ static void test_vm_assist(void)
 	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vm_assist, 0, 5, 0), 0);
 	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vm_assist, 1, 5, 0), 0);
 	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vm_assist, 0, 4, 0), -XEN_EINVAL);
-	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vm_assist, 2, 5, 0), -XEN_EINVAL);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vm_assist, 2, 5, 0), -XEN_ENOSYS);
+	CU_ASSERT_EQUAL(guest_call_on(vm, 0, __HYPERVISOR_vm_assist, 2, 4, 0), -XEN_EINVAL);
 	guest_free(vm);
 }
 
