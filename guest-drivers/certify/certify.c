@@ -240,11 +240,23 @@ void certify_find(struct certify *c)
 	c->xen_base = leaves_find(c, "XenVMMXenVMM");
 }
 
+static uint8_t *upcall_byte(void *context, uint32_t cpu)
+{
+	struct certify *c = context;
+	struct xen_shared_info64 *shared =
+	        c->xen_is_started && cpu < XEN_LEGACY_MAX_VCPUS ? (void *)c->xen.shared : NULL;
+
+	return shared == NULL ? NULL : &shared->vcpu_info[cpu].evtchn_upcall_pending;
+}
+
 void certify_run(struct certify *c)
 {
 	uint32_t rows = 0;
 
 	certify_find(c);
+	if (c->machine != NULL) {
+		c->machine->upcall_bytes(upcall_byte, c);
+	}
 	c->reached = c->options.after == NULL;
 	for (const struct row_table *const *table = certify_tables; *table != NULL; table++) {
 		rows += (*table)->count;

@@ -135,6 +135,11 @@ struct certify_machine {
 	void (*vector_watch)(uint8_t vector, bool eoi);
 	/* How many have come on @cpu. */
 	uint32_t (*vector_count)(uint32_t cpu, uint8_t vector);
+	/*
+	 * Xen's upcall comes again and again until its byte is cleared. @byte gives where that of a CPU is now, or NULL.
+	 * The vector's handler clears it; on CPU 0 it is set again before the probe goes on, so that nothing is missed.
+	 */
+	void (*upcall_bytes)(uint8_t *(*byte)(void *context, uint32_t cpu), void *context);
 	/* An IPI by the local APIC. */
 	void (*ipi_send)(uint32_t cpu, uint8_t vector);
 

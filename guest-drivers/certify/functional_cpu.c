@@ -72,7 +72,7 @@ void probe_cpus_start(struct probe *p)
 
 /* ------------------------------------------------------------------ IPIs */
 
-/* Sends to each CPU by @send and asks that the interrupt comes there once, and nowhere else. */
+/* Sends to each CPU by @send and asks that the interrupt comes there once, and not here (where Xen's may be of other ports). */
 static void probe_ipis(struct probe *p, uint8_t vector, bool eoi, bool (*send)(struct probe *p, uint32_t cpu))
 {
 	const struct certify_machine *machine = p->c->machine;
@@ -92,7 +92,9 @@ static void probe_ipis(struct probe *p, uint8_t vector, bool eoi, bool (*send)(s
 		}
 		machine->wait_ns(100000, false);
 		(void)probe_equal(p, machine->vector_count(cpu, vector) - before, 1, "interrupts there");
-		(void)probe_equal(p, machine->vector_count(0, vector) - here, 0, "interrupts here");
+		(void)probe_check(p,
+		                  vector == XEN_CALLBACK_VECTOR || machine->vector_count(0, vector) == here,
+		                  "it came here too");
 	}
 }
 

@@ -8,7 +8,7 @@
 #include "guest-drivers/metal/machine.h"
 
 #define WATCHED_MAX 16u
-#define WINDOW 0xC0000000u /* no RAM of a guest as small as this; 2 MiB of its own page table */
+#define WINDOW 0xFE400000u /* below the I/O APIC: no RAM, no framebuffer; 2 MiB of its own page table */
 #define PAGE_PRESENT 0x3u
 #define ENTRIES 512u
 
@@ -24,6 +24,10 @@ static struct worker workers[CPUS_MAX];
 static uint8_t watched[WATCHED_MAX]; /* vectors; those that want no EOI in silent */
 static bool silent[WATCHED_MAX];
 static uint32_t watched_count;
+static uint8_t *(*upcall_byte)(void *context, uint32_t cpu);
+static void *upcall_context;
+static bool upcall_waits; /* CPU 0 is in take_interrupts() */
+static bool upcall_taken; /* there */
 static uint64_t window_table[ENTRIES] __attribute__((aligned(4096)));
 
 /* ------------------------------------------------------------------ interrupts */
@@ -38,11 +42,45 @@ static uint32_t place_of(uint8_t vector)
 	return i;
 }
 
+static void upcall_lower(uint32_t cpu)
+{
+	uint8_t *byte =
+	        upcall_byte == NULL || (cpu == 0 && !upcall_waits) ? NULL : upcall_byte(upcall_context, cpu);
+
+	if (byte != NULL && __atomic_exchange_n(byte, 0, __ATOMIC_SEQ_CST) != 0 && cpu == 0) {
+		upcall_taken = true;
+	}
+}
+
+static void upcall_bytes(uint8_t *(*byte)(void *context, uint32_t cpu), void *context)
+{
+	upcall_context = context;
+	upcall_byte = byte;
+}
+
+/* Lets this CPU, which is the first, take what interrupts there are. */
+static void take_interrupts(void)
+{
+	uint8_t *byte;
+
+	upcall_waits = true;
+	__asm__ volatile("sti; pause; cli" : : : "memory");
+	upcall_waits = false;
+	byte = upcall_taken ? upcall_byte(upcall_context, 0) : NULL;
+	if (byte != NULL) {
+		__atomic_store_n(byte, 1, __ATOMIC_SEQ_CST);
+	}
+	upcall_taken = false;
+}
+
 static void count_interrupt(struct frame *frame)
 {
 	uint32_t place = place_of((uint8_t)frame->vector);
 
 	workers[cpu_number()].counts[place]++;
+	if (frame->vector == XEN_CALLBACK_VECTOR) {
+		upcall_lower(cpu_number());
+	}
 	if (!silent[place]) {
 		apic_eoi();
 	}
@@ -92,7 +130,7 @@ static void wait_ns(uint64_t ns, bool asleep)
 			timer_start(ns);
 			cpu_sleep();
 		} else {
-			__asm__ volatile("sti; pause; cli" : : : "memory");
+			take_interrupts();
 		}
 	}
 }
@@ -106,7 +144,7 @@ static bool apic_timer(uint64_t ns)
 	before = vector_count(0, VECTOR_TIMER);
 	timer_start(ns);
 	while (vector_count(0, VECTOR_TIMER) == before && tsc_read() - start < tsc_hz()) {
-		__asm__ volatile("sti; pause; cli" : : : "memory");
+		take_interrupts();
 	}
 	return vector_count(0, VECTOR_TIMER) != before;
 }
@@ -150,7 +188,7 @@ static bool cpu_begin(uint32_t cpu, void (*work)(void *context), void *context)
 static bool cpu_wait(uint32_t cpu)
 {
 	for (uint64_t start = tsc_read(); workers[cpu].busy && tsc_read() - start < tsc_hz();) {
-		__asm__ volatile("sti; pause; cli" : : : "memory");
+		take_interrupts();
 	}
 	return !workers[cpu].busy;
 }
@@ -214,6 +252,7 @@ const struct certify_machine *metal_machine_open(void)
 	        .apic_timer = apic_timer,
 	        .vector_watch = vector_watch,
 	        .vector_count = vector_count,
+	        .upcall_bytes = upcall_bytes,
 	        .ipi_send = ipi_send,
 	        .cpu_begin = cpu_begin,
 	        .cpu_wait = cpu_wait,
@@ -223,6 +262,7 @@ const struct certify_machine *metal_machine_open(void)
 
 	machine.tsc_hz = tsc_hz();
 	interrupt_handle(VECTOR_IPI, wake);
+	vector_watch(XEN_CALLBACK_VECTOR, false);
 	window_open();
 	machine.window = (uint8_t *)(uintptr_t)WINDOW;
 	workers[0].apic_id = cpuid(1, 0).ebx >> 24;

@@ -150,6 +150,12 @@ bool console_add(void (*write)(void *context, const char *text, size_t count), v
 	return false;
 }
 
+void console_keep_ports(void)
+{
+	kinds &= CONSOLE_PORT | CONSOLE_UART;
+	memset(added, 0, sizeof(added));
+}
+
 void console_remove(const void *context)
 {
 	for (size_t i = 0; i < ADDED_MAX; i++) {

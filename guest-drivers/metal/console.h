@@ -35,6 +35,9 @@ void console_write(const char *text, size_t count);
  */
 bool console_add(void (*write)(void *context, const char *text, size_t count), void *context);
 
+/* Nothing more goes to the screen and to those added, one of which may have caused the fault to report. */
+void console_keep_ports(void);
+
 /* Nothing more goes to those added with this @context: before what is below them is closed. */
 void console_remove(const void *context);
 

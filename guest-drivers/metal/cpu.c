@@ -8,6 +8,7 @@
 #include "abi/xen.h"
 #include "base/bits.h"
 #include "guest-drivers/face.h"
+#include "guest-drivers/metal/console.h"
 
 #define IDT_GATE UINT64_C(0x00008e0000080000) /* present, interrupt gate, CODE64 */
 #define VECTOR_GP 13u
@@ -111,6 +112,22 @@ static bool fix_up(struct frame *frame)
 	return false;
 }
 
+/* What no one handles: says so, on the ports alone if there are any, and ends. A fault in that is the end. */
+static NORETURN void die(const struct frame *frame)
+{
+	static bool dying;
+
+	while (__atomic_exchange_n(&dying, true, __ATOMIC_SEQ_CST)) {
+		__asm__ volatile("cli; hlt");
+	}
+	if ((console_kinds() & (CONSOLE_PORT | CONSOLE_UART)) != 0) {
+		console_keep_ports();
+	}
+	report("error=vector %lu error %lx at %lx on CPU %u", (unsigned long)frame->vector,
+	       (unsigned long)frame->error, (unsigned long)frame->rip, cpu_number());
+	finish(false);
+}
+
 void interrupt_dispatch(struct frame *frame)
 {
 	if (frame->vector == VECTOR_GP && fix_up(frame)) {
@@ -120,9 +137,7 @@ void interrupt_dispatch(struct frame *frame)
 		handlers[frame->vector](frame);
 		return;
 	}
-	report("error=vector %lu error %lx at %lx on CPU %u", (unsigned long)frame->vector,
-	       (unsigned long)frame->error, (unsigned long)frame->rip, cpu_number());
-	finish(false);
+	die(frame);
 }
 
 static void spurious(struct frame *frame)
