@@ -131,7 +131,8 @@ $(B)/covbin/%: tests/loopback/%.c $(B)/cov/libjanus.a $(LOOPBACK_LIB)
 .DEFAULT_GOAL := help
 .SECONDARY: $(FAULT_OBJ)
 .PHONY: help deps guests iso certify-iso examples run shell test unit loopback faults faults-quick tsan fuzz-smoke fuzz fuzz-check mutants \
-	system soak hostile lint format cover bench clean own-guests
+	system soak hostile lint format cover bench bench-check bench-baseline certify certify-quick certify-guest certify-peers \
+	certify-verify certify-browser certify-seeded clean own-guests
 
 help:
 	@echo 'make run        boot two Debian guests, one on each face, and judge what they report (FAULT=disk|net|crash)'
@@ -140,7 +141,9 @@ help:
 	@echo 'make test       lint, unit, loopback, fuzz smoke and system tests'
 	@echo 'make soak       all system tests with the long ones, on both CPUs: hours; CPU=amd takes 15 minutes'
 	@echo 'make hostile    guests that do what none should, beside neighbours that must not notice, three times over'
-	@echo 'make bench      emulated instructions of the exit path, on both faces'
+	@echo 'make bench      emulated instructions of the exit path, on both faces, beside Xen and KVM (PEERS=none: without)'
+	@echo 'make certify    every row of specs/ probed from inside a guest, then real guests: build/certify/report.html'
+	@echo '                CPU=intel|all; certify-peers: the same on Xen and KVM; certify-verify PACK=...: checks a pack'
 	@echo 'make iso        build/run/janus.iso: BIOS and UEFI'
 	@echo 'make certify-iso  build/certify/certify.iso: the certification guest, for any hypervisor (CMDLINE="options")'
 	@echo 'make examples   build/examples: guests built on guest-drivers/, see its README.md'
@@ -205,7 +208,7 @@ $(B)/$(1).elf: $(patsubst %,$(B)/guest-obj/%.o,$(2)) $(OWN_ALWAYS) $(OWN_LIB) $(
 endef
 
 # Those that the tests boot.
-OWN := bench both halt hammer hostile kinds neighbour nmi smp spin storm ticks triple
+OWN := both halt hammer hostile kinds neighbour nmi smp spin storm ticks triple
 $(foreach p,$(OWN),$(eval $(call own_rule,tests/guest/$(p),tests/guest/$(p).c $(wildcard tests/guest/$(p)_*.[cS]))))
 # The same program as other kinds of kernel: kinds.elf is an ELF64 with a PVH note and Multiboot headers.
 OWN_KINDS := kinds-i386 kinds-x32 kinds-multiboot
@@ -230,6 +233,7 @@ certify-iso: deps
 own-guests: $(OWN:%=$(B)/tests/guest/%.elf) $(OWN_KINDS:%=$(B)/tests/guest/%.elf) examples
 
 # CPU=intel: run, shell, bench and system on Bochs, which has VMX; else QEMU, which has SVM. CPU=all: system on both.
+comma := ,
 OF_CPU = $(if $(CPU),--cpu $(CPU))
 
 iso: deps guests
@@ -337,6 +341,12 @@ certify-verify:
 certify-browser: deps
 	$(PYTHON) tests/certify/browser.py $(PACK)
 
+# What make test runs of it: each face once, and ten seeded wrong answers.
+certify-quick: guests certify-guest
+	$(MAKE) --no-print-directory -j2 $(B)/janus.elf
+	$(PYTHON) tests/certify/certify.py --quick --no-guests --out $(B)/certify-quick
+	$(PYTHON) tests/certify/seeded.py --quick
+
 # Does a wrong answer make its own row fail, and only that?
 certify-seeded: deps
 	$(PYTHON) tests/certify/seeded.py
@@ -348,11 +358,18 @@ fuzz-check: deps
 mutants: deps
 	$(PYTHON) tests/mutants.py
 
-bench: deps own-guests
-	$(MAKE) -j2 $(B)/janus.elf
-	$(PYTHON) tests/bench/bench.py $(OF_CPU)
+# What leaving a guest costs, beside Xen and KVM in the same emulator (PEERS=none, xen or kvm: less of it). bench-check, which
+# is part of make test, compares with tests/bench/baseline.json; bench-baseline writes that.
+bench: deps
+	$(MAKE) -j2 $(B)/janus.elf certify-guest
+	$(PYTHON) tests/bench/bench.py $(if $(CPU),$(OF_CPU),--peers $(or $(PEERS),xen$(comma)kvm))
+bench-check: certify-guest
+	$(PYTHON) tests/bench/bench.py --check
+bench-baseline: deps
+	$(MAKE) -j2 $(B)/janus.elf certify-guest
+	$(PYTHON) tests/bench/bench.py --write-baseline
 
-PARTS := lint unit loopback faults-quick tsan fuzz-smoke system
+PARTS := lint unit loopback faults-quick tsan fuzz-smoke system certify-quick bench-check
 test: deps guests abi-headers
 	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf own-guests $(UNIT_BIN) $(LOOPBACK_BIN) $(FAULT_BIN) $(LOOPBACK_TSAN) $(FUZZ_BIN) > $(B)/build.log 2>&1 \
 		|| { grep -E 'error|Error' $(B)/build.log | head -n 20; exit 1; }

@@ -197,7 +197,7 @@ def main():
     parser.add_argument("--elf", default=os.path.join(ROOT, "build/janus.elf"))
     parser.add_argument("--limit", type=float, default=180, help="seconds for each guest in QEMU")
     args = parser.parse_args()
-    families = [family for family in args.peers.split(",") if family]
+    families = [family for family in args.peers.split(",") if family not in ("", "none")]
     unknown = [family for family in families if family not in PEERS]
     if unknown:
         parser.error(f"no peer {unknown[0]}: there are {', '.join(PEERS)}")
