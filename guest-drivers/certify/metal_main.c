@@ -1,7 +1,8 @@
 /*
  * metal_main.c - the certification guest on the metal: options, consoles, which of its modes, the end.
  *
- * Options: mode=probe|bench|echo, only=TABLE or ID, after=ID, cpus=N.
+ * Options: mode=probe|bench|echo, only=TABLE or ID, after=ID, cpus=N, pace=N (at most so many bytes a second, for a host
+ * whose own console is a slow line and drops what comes faster).
  */
 #include "guest-drivers/certify/metal.h"
 #include "guest-drivers/metal/console.h"
@@ -14,9 +15,16 @@ static struct certify certify;
 
 static void print_line(void *context, const char *text)
 {
+	static uint64_t pace = UINT64_MAX;
+	size_t length = text_length(text) + 1;
+
 	(void)context;
-	console_write(text, text_length(text));
+	console_write(text, length - 1);
 	console_write("\n", 1);
+	pace = pace == UINT64_MAX ? option_number("pace", 0) : pace;
+	if (pace != 0 && certify.machine != NULL) {
+		certify.machine->wait_ns(length * NS_PER_SECOND / pace, true);
+	}
 }
 
 /* The word behind `key=`, kept in @room; NULL: there is none. */
