@@ -10,6 +10,7 @@
 #   janus.diskmib=N        how many MiB (default 2)
 #   janus.dev=NAME         the disk (default: the first one of the face)
 #   janus.net=none|on  janus.ip=A.B.C.D/LEN  janus.peer=A.B.C.D
+#   janus.bench=none|disk|ping|pong   what make bench measures: by /bin/io, which only its initramfs has
 #   janus.mode=report|stress|idle|dmesg  janus.seconds=N   what to do before the end
 #   janus.end=poweroff|reboot|panic|hang|shell
 #   janus.wait=N           seconds to wait for a peer or a device (default 120)
@@ -19,8 +20,8 @@
 
 PATH=/bin:/sbin
 export PATH
-disk=none disksum= diskseed=7 diskmib=2 dev= net=none ip= peer= mode=report seconds=20
-end=poweroff wait=120 result=pass
+disk=none disksum= diskseed=7 diskmib=2 dev= net=none ip= peer= bench=none mode=report
+seconds=20 end=poweroff wait=120 result=pass
 
 say() {
 	echo "JANUS: $1"
@@ -47,6 +48,7 @@ start() {
 		janus.net=*) net=${word#*=} ;;
 		janus.ip=*) ip=${word#*=} ;;
 		janus.peer=*) peer=${word#*=} ;;
+		janus.bench=*) bench=${word#*=} ;;
 		janus.mode=*) mode=${word#*=} ;;
 		janus.seconds=*) seconds=${word#*=} ;;
 		janus.end=*) end=${word#*=} ;;
@@ -218,8 +220,15 @@ part_from_peer() {
 	try $wait [ -e /tmp/peer-done ] || say "net_peer=never fetched its data"
 }
 
+raise_nic() {
+	find_nic || return 1
+	ip link set lo up
+	ip link set $nic up
+	ip addr add $ip dev $nic
+}
+
 test_net() {
-	if ! find_nic; then
+	if ! raise_nic; then
 		say "net_driver=none"
 		say_result ping fail "no network card came up"
 		say_result net fail "no network card came up"
@@ -227,9 +236,6 @@ test_net() {
 	fi
 	say "net_driver=$(driver_of /sys/class/net/$nic/device)"
 	say "net_mac=$(cat /sys/class/net/$nic/address)"
-	ip link set lo up
-	ip link set $nic up
-	ip addr add $ip dev $nic
 	serve
 	if ! try $wait ping_once; then
 		say_result ping fail "no answer from $peer"
@@ -248,6 +254,17 @@ test_net() {
 		say_result net fail "sum $got of $(stat -c %s /tmp/fetched) bytes, not $want"
 	fi
 	part_from_peer
+}
+
+# Prints its figures itself. The peer of a ping must be there, so that no address is asked for in a sample.
+measure() {
+	case $bench in
+	disk)
+		find_disk && say "bench_scheduler=$(cat /sys/block/$dev/queue/scheduler)" && io disk /dev/$dev
+		;;
+	pong) raise_nic && io pong ;;
+	ping) raise_nic && try $wait ping_once && sleep 1 && io ping $peer && io bulk $peer ;;
+	esac && say_result measured pass || say_result measured fail "$bench"
 }
 
 test_clock() {
@@ -306,6 +323,7 @@ load_modules
 say "vcpus=$(grep -c ^processor /proc/cpuinfo)"
 [ $disk = none ] || test_disk
 [ $net = none ] || test_net
+[ $bench = none ] || measure
 test_clock
 case $mode in
 stress) stress ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What `make bench` does: what leaving a guest costs on Janus, on Xen and on KVM, side by side.
 
-    bench.py [--peers xen,kvm] [--cpu amd|intel] [--check | --write-baseline] [--elf FILE] [--build FOLDER]
+    bench.py [--peers xen,kvm] [--guests] [--cpu amd|intel] [--check | --write-baseline] [--elf FILE] [--build FOLDER]
 
 The certification guest in mode=bench times each operation 1000 times. Its TSC is the number of instructions executed,
 by the guest and by what is below it: in QEMU because it is told to count them (-icount), in Bochs always. All figures
@@ -21,6 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests/system")]
 
 import conftest  # noqa: E402
+import guests  # noqa: E402
 from operations import operations  # noqa: E402
 from own_guest import counting_command, janus_machine  # noqa: E402
 
@@ -160,6 +161,20 @@ def bench_intel(args):
     return good
 
 
+def bench_guests(args, measured):
+    """Real guests' disk reads and datagrams (guests.py), into @measured too. False if a figure is lacking."""
+    try:
+        figures = guests.measure_guests(args)
+    except guests.BenchError as error:
+        print(f"FAIL: {error}")
+        return False
+    for face, column in figures.items():
+        measured[face].update(column)
+    lacking = guests.missing_of(figures, args.parts)
+    print("\n".join(f"FAIL: there is no figure for {line}" for line in lacking))
+    return not lacking
+
+
 def bench_amd(args, families):
     measured = {face: measure_janus("amd", face, args) for face in FACES}
     good = True
@@ -174,6 +189,8 @@ def bench_amd(args, families):
         if lacking:
             print(f"FAIL: on the {face} face there is no figure for {', '.join(lacking)}")
             good = False
+    if args.guests:
+        good = bench_guests(args, measured) and good
     print(CAVEATS["amd"])
     if args.write_baseline:
         medians = {face: {key: row[0] for key, row in column.items()} for face, column in measured.items()}
@@ -191,6 +208,8 @@ def main():
     parser = argparse.ArgumentParser(description="Counts the instructions of the ways out of a guest.")
     parser.add_argument("--cpu", choices=("amd", "intel"), default="amd", help="intel: SVM and VMX, without peers")
     parser.add_argument("--peers", default="", help="xen, kvm or both, with a comma")
+    parser.add_argument("--guests", action="store_true", help="also disk reads and datagrams of real guests")
+    guests.add_options(parser)
     parser.add_argument("--check", action="store_true", help="against tests/bench/baseline.json")
     parser.add_argument("--write-baseline", action="store_true")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
