@@ -45,11 +45,26 @@ static bool range_is_memory(struct vm *vm, gpa_t at, size_t len, bool write)
 	return true;
 }
 
+/* Most of what is read and written: one lookup does. */
+static bool is_within_page(gpa_t at, size_t len)
+{
+	return len != 0 && len <= PAGE_BYTES - (at.v & PAGE_MASK);
+}
+
 /* The range was checked; a page that goes away between is still a frame of the guest's until this exit ends. */
 enum vm_status vm_read(struct vm *vm, gpa_t from, void *to, size_t len)
 {
 	uint8_t *out = to;
 
+	if (is_within_page(from, len)) {
+		const struct vm_page *page = p2m_find(&vm->p2m, from).page;
+
+		if (page == NULL) {
+			return VM_EFAULT;
+		}
+		memcpy(to, page->bytes + (from.v & PAGE_MASK), len);
+		return VM_OK;
+	}
 	if (!range_is_memory(vm, from, len, false)) {
 		return VM_EFAULT;
 	}
@@ -72,6 +87,15 @@ enum vm_status vm_write(struct vm *vm, gpa_t to, const void *from, size_t len)
 {
 	const uint8_t *in = from;
 
+	if (is_within_page(to, len)) {
+		struct p2m_view view = p2m_find(&vm->p2m, to);
+
+		if (view.page == NULL || !view.writable) {
+			return VM_EFAULT;
+		}
+		memcpy(view.page->bytes + (to.v & PAGE_MASK), from, len);
+		return VM_OK;
+	}
 	if (!range_is_memory(vm, to, len, true)) {
 		return VM_EFAULT;
 	}
@@ -92,13 +116,19 @@ enum vm_status vm_write(struct vm *vm, gpa_t to, const void *from, size_t len)
 
 /* ---- linear addresses ---- */
 
+/* Entries are aligned, so one never crosses a page, and is read in one access. */
 static bool walk_read(void *memory, uint64_t at, uint8_t bytes, uint64_t *value)
 {
-	*value = 0;
-	return vm_read(memory, gpa(at), value, bytes) == VM_OK;
+	struct vm *vm = memory;
+	const struct vm_page *page = p2m_find(&vm->p2m, gpa(at)).page;
+
+	if (page == NULL) {
+		return false;
+	}
+	*value = bytes == 8 ? vm_page_load64(page, at & PAGE_MASK) : vm_page_load32(page, at & PAGE_MASK);
+	return true;
 }
 
-/* Entries are aligned, so one never crosses a page. */
 static enum walk_exchange walk_exchange(void *memory, uint64_t at, uint8_t bytes, uint64_t old, uint64_t new)
 {
 	struct vm *vm = memory;
@@ -182,12 +212,13 @@ struct vm_page *vm_page_pin(struct vm *vm, gpa_t at)
 		return NULL;
 	}
 	__atomic_fetch_add(&view.page->pin_count, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&vm->pin_count, 1, __ATOMIC_RELAXED);
 	return view.page;
 }
 
 void vm_page_unpin(struct vm *vm, struct vm_page *page)
 {
-	(void)vm;
+	__atomic_fetch_sub(&vm->pin_count, 1, __ATOMIC_RELAXED);
 	CHECK(__atomic_fetch_sub(&page->pin_count, 1, __ATOMIC_SEQ_CST) != 0);
 }
 
