@@ -53,6 +53,11 @@ struct guest {
 	const struct guest_ops *ops;
 	void *context;
 	uint32_t poll_max; /* how often a driver polls before it gives up on the host */
+	/*
+	 * Xen's upcall byte of this CPU, from xen_start() on; NULL: none. The upcall comes again and again while it is set, so
+	 * the platform's handler of the vector must clear it; xen_events_handle() finds the events all the same.
+	 */
+	uint8_t *xen_upcall;
 };
 
 static inline bool guest_page_alloc(struct guest *guest, struct guest_page *page)

@@ -243,10 +243,10 @@ void certify_find(struct certify *c)
 static uint8_t *upcall_byte(void *context, uint32_t cpu)
 {
 	struct certify *c = context;
-	struct xen_shared_info64 *shared =
-	        c->xen_is_started && cpu < XEN_LEGACY_MAX_VCPUS ? (void *)c->xen.shared : NULL;
+	uint8_t *first = c->guest->xen_upcall;
 
-	return shared == NULL ? NULL : &shared->vcpu_info[cpu].evtchn_upcall_pending;
+	return first == NULL || cpu >= XEN_LEGACY_MAX_VCPUS ? NULL
+	                                                    : first + cpu * sizeof(struct xen_vcpu_info64);
 }
 
 void certify_run(struct certify *c)

@@ -137,7 +137,8 @@ struct certify_machine {
 	uint32_t (*vector_count)(uint32_t cpu, uint8_t vector);
 	/*
 	 * Xen's upcall comes again and again until its byte is cleared. @byte gives where that of a CPU is now, or NULL.
-	 * The vector's handler clears it; on CPU 0 it is set again before the probe goes on, so that nothing is missed.
+	 * The vector's handler clears it; of CPU 0 it is set again when wait_ns() and the like return, so that a probe that
+	 * looks at it misses nothing.
 	 */
 	void (*upcall_bytes)(uint8_t *(*byte)(void *context, uint32_t cpu), void *context);
 	/* An IPI by the local APIC. */

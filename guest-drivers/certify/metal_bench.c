@@ -12,6 +12,8 @@
 #define APIC_PAGE_ICR 0xFEE00300u
 #define ICR_TO_SELF (0x40000u | 0x4000u | VECTOR_SELF)
 
+static uint8_t nothing_to_lower;
+uint8_t *bench_irq_lower = &nothing_to_lower;
 volatile uint64_t bench_irq_tsc;
 static uint64_t samples[SAMPLES];
 

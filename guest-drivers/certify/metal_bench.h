@@ -35,6 +35,8 @@ void bench_measure(struct certify *c, const char *name, uint64_t (*time)(void));
 /* metal_bench_irq.S: a handler for vectors without an error code, that keeps the TSC of its first instruction. */
 extern const uint8_t bench_irq_entry[];
 extern volatile uint64_t bench_irq_tsc;
+/* What it clears: Xen's upcall byte, which would call it again and again. Never NULL. */
+extern uint8_t *bench_irq_lower;
 
 /* Each measures what its face has. False: the face does not come up. */
 bool bench_hyperv(struct certify *c);

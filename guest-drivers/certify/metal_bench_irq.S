@@ -11,6 +11,8 @@ bench_irq_entry:
 	shlq $32, %rdx
 	orq %rdx, %rax
 	movq %rax, bench_irq_tsc
+	movq bench_irq_lower, %rdx
+	movb $0, (%rdx)
 	popq %rdx
 	popq %rax
 	iretq

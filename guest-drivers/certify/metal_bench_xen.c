@@ -99,6 +99,7 @@ bool bench_xen(struct certify *c)
 		bench_measure(c, "xen_send_masked", time_send_masked);
 		bench_measure(c, "xen_send_pending", time_send_pending);
 		interrupt_set_entry(XEN_CALLBACK_VECTOR, bench_irq_entry);
+		bench_irq_lower = c->guest->xen_upcall;
 		bench_measure(c, "xen_send_handled", time_send_handled);
 		port_set(false, true);
 		(void)xen_port_close(x, port);

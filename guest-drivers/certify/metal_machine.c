@@ -44,11 +44,10 @@ static uint32_t place_of(uint8_t vector)
 
 static void upcall_lower(uint32_t cpu)
 {
-	uint8_t *byte =
-	        upcall_byte == NULL || (cpu == 0 && !upcall_waits) ? NULL : upcall_byte(upcall_context, cpu);
+	uint8_t *byte = upcall_byte == NULL ? NULL : upcall_byte(upcall_context, cpu);
 
 	if (byte != NULL && __atomic_exchange_n(byte, 0, __ATOMIC_SEQ_CST) != 0 && cpu == 0) {
-		upcall_taken = true;
+		upcall_taken = upcall_waits;
 	}
 }
 

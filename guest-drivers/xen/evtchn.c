@@ -104,16 +104,15 @@ static void handle_word(struct xen_guest *x, uint32_t word)
 
 bool xen_events_handle(struct xen_guest *x)
 {
-	uint64_t selected;
+	bool called = __atomic_exchange_n(x->shared + AT_UPCALL, 0, __ATOMIC_SEQ_CST) != 0;
+	uint64_t selected =
+	        __atomic_exchange_n((uint64_t *)(void *)(x->shared + AT_SELECTOR), 0, __ATOMIC_SEQ_CST);
 
-	if (__atomic_exchange_n(x->shared + AT_UPCALL, 0, __ATOMIC_SEQ_CST) == 0) {
-		return false;
-	}
-	selected = __atomic_exchange_n((uint64_t *)(void *)(x->shared + AT_SELECTOR), 0, __ATOMIC_SEQ_CST);
+	called = called || selected != 0;
 	for (; selected != 0; selected &= selected - 1) {
 		handle_word(x, (uint32_t)__builtin_ctzll(selected));
 	}
-	return true;
+	return called;
 }
 
 void xen_poll(struct xen_guest *x)

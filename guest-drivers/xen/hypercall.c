@@ -156,6 +156,7 @@ int64_t xen_start(struct xen_guest *x, struct guest *guest)
 	if (x->shared == NULL) {
 		return -XEN_EFAULT;
 	}
+	x->guest->xen_upcall = x->shared + offsetof(struct xen_vcpu_info64, evtchn_upcall_pending);
 	if (!xen_grants_start(x)) {
 		return -XEN_ENOMEM;
 	}
@@ -169,6 +170,7 @@ void xen_stop(struct xen_guest *x)
 		for (uint32_t i = 0; i < XEN_GRANT_FRAMES; i++) {
 			unmap(x, &x->grant_below[i], &x->grants[i]);
 		}
+		x->guest->xen_upcall = NULL;
 		unmap(x, &x->shared_below, &x->shared);
 	}
 	guest_page_free(x->guest, &x->stubs);

@@ -122,7 +122,7 @@ struct hvm_vcpu {
 	uint32_t asid;
 	bool flush_tlb; /* drop what this CPU has cached under any address-space id before this entry */
 	bool flush_nested; /* drop what is cached of nested tables, of all guests */
-	bool want_window; /* exit when an interrupt can be taken */
+	bool want_window; /* exit when an interrupt can be taken; with one in @inject: after that, where the CPU can do both */
 	bool want_nmi_window; /* exit when an NMI can be taken, if the CPU can tell that */
 	bool want_cr8; /* exit on MOV to CR8 */
 	bool nmi_blocked; /* both ways: one is being handled, its IRET has not come */
