@@ -23,7 +23,7 @@ FACES := $(wildcard enlighten/*.c enlighten/*/*.c synic/*.c vmbus/*.c)
 BACKENDS := $(wildcard hypervisor/backend/*.c)
 PLATFORM := $(wildcard hypervisor/platform/*.c)
 PURE := $(wildcard hypervisor/arch/x86/insn*.c) $(addprefix hypervisor/arch/x86/,walk.c cpuid_policy.c msr_policy.c isolation.c svm/judge.c vmx/judge.c) \
-	$(addprefix hypervisor/core/,format.c tlb.c elf.c multiboot.c)
+	$(addprefix hypervisor/core/,format.c tlb.c elf.c multiboot.c watch.c)
 METAL := $(filter-out $(PURE),$(wildcard hypervisor/core/*.c hypervisor/arch/x86/*.c hypervisor/arch/x86/*/*.c)) \
 	$(wildcard hypervisor/drivers/*.c)
 METAL_S := $(wildcard hypervisor/arch/x86/*/*.S)
@@ -140,6 +140,7 @@ help:
 	@echo 'make shell      the same machine, yours: keys go to COM1, Ctrl-A is the monitor, quit ends it'
 	@echo 'make test       lint, unit, loopback, fuzz smoke and system tests'
 	@echo 'make soak       all system tests with the long ones, on both CPUs: hours; CPU=amd takes 15 minutes'
+	@echo 'make soak H=2   for two hours: both faces at work, hostile guests come and go (SEED=N: as in an earlier run)'
 	@echo 'make hostile    guests that do what none should, beside neighbours that must not notice, three times over'
 	@echo 'make bench      emulated instructions of the exit path, on both faces, beside Xen and KVM (PEERS=none: without)'
 	@echo 'make certify    every row of specs/ probed from inside a guest, then real guests: build/certify/report.html'
@@ -208,7 +209,7 @@ $(B)/$(1).elf: $(patsubst %,$(B)/guest-obj/%.o,$(2)) $(OWN_ALWAYS) $(OWN_LIB) $(
 endef
 
 # Those that the tests boot.
-OWN := both halt hammer hostile kinds neighbour nmi smp spin storm ticks triple
+OWN := both full halt hammer hostile kinds neighbour nmi smp spin storm stuck ticks triple
 $(foreach p,$(OWN),$(eval $(call own_rule,tests/guest/$(p),tests/guest/$(p).c $(wildcard tests/guest/$(p)_*.[cS]))))
 # The same program as other kinds of kernel: kinds.elf is an ELF64 with a PVH note and Multiboot headers.
 OWN_KINDS := kinds-i386 kinds-x32 kinds-multiboot
@@ -318,7 +319,8 @@ system: guests
 
 soak: guests
 	$(MAKE) -j2 $(B)/janus.elf own-guests
-	$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system --soak --cpu $(or $(CPU),all)
+	$(if $(H),$(PYTHON) tests/system/soak_load.py --hours $(H) $(if $(SEED),--seed $(SEED)), \
+		$(PYTHON) -m pytest -q -rfE -n 2 --dist load tests/system --soak --cpu $(or $(CPU),all))
 
 # Hostile guests, all of them, both in real time and by counted instructions; prints the table.
 hostile: deps own-guests
@@ -360,14 +362,14 @@ mutants: deps
 
 # What leaving a guest costs, beside Xen and KVM in the same emulator (PEERS=none, xen or kvm: less of it). bench-check, which
 # is part of make test, compares with tests/bench/baseline.json; bench-baseline writes that.
-bench: deps
+bench: deps guests
 	$(MAKE) -j2 $(B)/janus.elf certify-guest
-	$(PYTHON) tests/bench/bench.py $(if $(CPU),$(OF_CPU),--peers $(or $(PEERS),xen$(comma)kvm))
+	$(PYTHON) tests/bench/bench.py $(if $(CPU),$(OF_CPU),--guests --peers $(or $(PEERS),xen$(comma)kvm))
 bench-check: certify-guest
 	$(PYTHON) tests/bench/bench.py --check
-bench-baseline: deps
+bench-baseline: deps guests
 	$(MAKE) -j2 $(B)/janus.elf certify-guest
-	$(PYTHON) tests/bench/bench.py --write-baseline
+	$(PYTHON) tests/bench/bench.py --guests --write-baseline
 
 PARTS := lint unit loopback faults-quick tsan fuzz-smoke system certify-quick bench-check
 test: deps guests abi-headers

@@ -175,6 +175,18 @@ static void personality_vcpu_reset(struct vcpu *vcpu)
 	}
 }
 
+static void personality_count(struct vm *vm, struct face_counts *counts)
+{
+	const struct face *faces[FACES_MAX];
+	uint32_t count = faces_of(vm, faces);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (faces[i]->count != NULL) {
+			faces[i]->count(vm, counts);
+		}
+	}
+}
+
 const struct face personality = {
         .create = personality_create,
         .reset = personality_reset,
@@ -188,4 +200,5 @@ const struct face personality = {
         .eoi = personality_eoi,
         .scheduled = personality_scheduled,
         .vcpu_reset = personality_vcpu_reset,
+        .count = personality_count,
 };

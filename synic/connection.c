@@ -92,6 +92,25 @@ void synic_port_remove(struct vm *vm, uint32_t connection_id)
 	spin_unlock(&synic->lock);
 }
 
+uint32_t synic_port_count(struct vm *vm)
+{
+	struct synic_vm *synic = synic_of_vm(vm);
+	uint32_t count = 0;
+
+	if (synic == NULL) {
+		return 0;
+	}
+	spin_lock(&synic->lock);
+	for (uint32_t i = 0; i < SYNIC_MESSAGE_PORT_MAX; i++) {
+		count += synic->message_ports[i].id != 0;
+	}
+	for (uint32_t i = 0; i < SYNIC_EVENT_PORT_MAX; i++) {
+		count += synic->event_ports[i].id != 0;
+	}
+	spin_unlock(&synic->lock);
+	return count;
+}
+
 uint16_t synic_port_post(struct vcpu *from, uint32_t connection_id, uint32_t type, const void *payload,
                          uint32_t size)
 {

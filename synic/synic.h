@@ -99,6 +99,9 @@ MUST_CHECK bool synic_port_add_event(struct vm *vm, uint32_t connection_id, syni
  */
 void synic_port_remove(struct vm *vm, uint32_t connection_id);
 
+/* Connections of the guest's that are there. No lock of RANK_EVENT or above held. */
+uint32_t synic_port_count(struct vm *vm);
+
 /*
  * For the hypercalls: hand over to the connection. HV_STATUS_*. The caller has checked type and
  * size. No lock held.

@@ -244,6 +244,23 @@ bool vmbus_create(struct vm *vm)
 	return true;
 }
 
+void vmbus_count(struct vm *vm, uint32_t *channels, uint32_t *buffers)
+{
+	struct vmbus *bus = bus_of_vm(vm);
+
+	if (bus == NULL) {
+		return;
+	}
+	spin_lock(&bus->lock);
+	for (uint32_t i = 0; i < bus->channel_count; i++) {
+		*channels += bus->channels[i]->state != CHANNEL_CLOSED;
+	}
+	for (uint32_t i = 0; i < VMBUS_GPADL_COUNT_MAX; i++) {
+		*buffers += bus->gpadls[i] != NULL;
+	}
+	spin_unlock(&bus->lock);
+}
+
 /* No vCPU runs; so what is queued is left over, and only backends still call. */
 static void force_close(struct vmbus_channel *channel)
 {

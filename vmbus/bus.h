@@ -18,6 +18,11 @@ MUST_CHECK bool vmbus_create(struct vm *vm);
  */
 bool vmbus_reset(struct vm *vm);
 
+/*
+ * Adds the channels that are not closed and the GPADLs that are there. Any CPU, no lock held; nothing without create.
+ */
+void vmbus_count(struct vm *vm, uint32_t *channels, uint32_t *buffers);
+
 /* The guest is gone, no vCPU runs, no lock held; before the face's teardown. Harmless without create. */
 void vmbus_teardown(struct vm *vm);
 

@@ -94,6 +94,11 @@ static bool hyperv_reset(struct vm *vm)
 	return true;
 }
 
+static void hyperv_count(struct vm *vm, struct face_counts *counts)
+{
+	counts->ports += synic_port_count(vm);
+}
+
 const struct face hyperv_face = {
         .create = hyperv_create,
         .reset = hyperv_reset,
@@ -103,4 +108,5 @@ const struct face hyperv_face = {
         .msr_write = hyperv_msr_write,
         .hypercall = hyperv_hypercall,
         .eoi = synic_eoi,
+        .count = hyperv_count,
 };

@@ -132,6 +132,21 @@ static void xen_vcpu_reset(struct vcpu *vcpu)
 	(void)vcpu;
 }
 
+static void xen_count(struct vm *vm, struct face_counts *counts)
+{
+	struct xen_vm *xen = xen_of_vm(vm);
+
+	spin_lock(&xen->event_lock);
+	for (uint32_t word = 0; word < ARRAY_COUNT(xen->port_used); word++) {
+		counts->ports += bit_count(xen->port_used[word]);
+	}
+	counts->ports--; /* port 0, which is marked and no one's */
+	spin_unlock(&xen->event_lock);
+	spin_lock(&xen->grant_lock);
+	counts->grants += xen->held_count;
+	spin_unlock(&xen->grant_lock);
+}
+
 void xen_set_store_port(struct vm *vm, uint32_t port)
 {
 	struct xen_vm *xen = xen_of_vm(vm);
@@ -161,4 +176,5 @@ const struct face xen_face = {
         .eoi = xen_eoi,
         .scheduled = xen_scheduled,
         .vcpu_reset = xen_vcpu_reset,
+        .count = xen_count,
 };

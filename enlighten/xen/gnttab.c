@@ -131,6 +131,7 @@ int16_t gnttab_hold_locked(struct xen_vm *xen, uint32_t raw_ref, uint16_t domid,
 		unmark_entry(frame, off, active);
 		return GNTST_bad_page;
 	}
+	xen->held_count += active->hold_count == 0;
 	active->hold_count++;
 	active->write_count = (uint16_t)(active->write_count + write);
 	return GNTST_okay;
@@ -145,6 +146,7 @@ void gnttab_release_locked(struct xen_vm *xen, struct gnttab_hold *hold)
 	vm_page_unpin(xen->vm, hold->page);
 	hold->page = NULL;
 	active->hold_count--;
+	xen->held_count -= active->hold_count == 0;
 	active->write_count = (uint16_t)(active->write_count - hold->write);
 	unmark_entry(xen->frames[hold->ref / XEN_GRANTS_A_FRAME], entry_off(hold->ref), active);
 }

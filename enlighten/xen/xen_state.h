@@ -112,6 +112,7 @@ struct xen_vm {
 	uint32_t frame_count;
 	struct vm_page *frames[XEN_GRANT_FRAMES_MAX];
 	struct gnttab_active *active[XEN_GRANT_FRAMES_MAX];
+	uint32_t held_count; /* entries with a hold */
 	uint32_t map_count; /* what the guest set as its memory map; 0: nothing */
 	struct xen_e820_entry map[XEN_E820_MAX];
 };

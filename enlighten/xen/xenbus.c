@@ -354,6 +354,20 @@ bool xenbus_create(struct vm *vm)
 	return true;
 }
 
+void xenbus_count(struct vm *vm, uint32_t *channels)
+{
+	struct xenbus *bus = vm_slot(vm, VM_SLOT_XENSTORE);
+
+	if (bus == NULL) {
+		return;
+	}
+	spin_lock(&bus->lock);
+	for (uint32_t i = 0; i < bus->device_count; i++) {
+		*channels += bus->devices[i].state == XenbusStateConnected;
+	}
+	spin_unlock(&bus->lock);
+}
+
 void xenbus_teardown(struct vm *vm)
 {
 	struct xenbus *bus = vm_slot(vm, VM_SLOT_XENSTORE);

@@ -18,6 +18,8 @@
 MUST_CHECK bool xenbus_create(struct vm *vm);
 /* As after xenbus_create(); tears down first what is still there. False as for create. */
 MUST_CHECK bool xenbus_reset(struct vm *vm);
+/* Adds its connected devices to @channels. Any CPU, no lock held; nothing without create. */
+void xenbus_count(struct vm *vm, uint32_t *channels);
 /* Lets go of all grants, ports, pages and memory. Waits for block requests that are under way. */
 void xenbus_teardown(struct vm *vm);
 

@@ -95,9 +95,14 @@ static bool populate(struct vm *vm)
 	}
 	vm->special[VM_SPECIAL_XENSTORE] = gpa(SPECIAL_GPA + 0x4000);
 	vm->special[VM_SPECIAL_CONSOLE] = gpa(SPECIAL_GPA + 0x7000);
-	return p2m_populate(&vm->p2m, gpa(0), low) &&
-	       (high == 0 || p2m_populate(&vm->p2m, gpa(HIGH_START), high)) &&
-	       p2m_populate(&vm->p2m, gpa(SPECIAL_GPA), SPECIAL_BYTES);
+	if (p2m_populate(&vm->p2m, gpa(0), low) &&
+	    (high == 0 || p2m_populate(&vm->p2m, gpa(HIGH_START), high)) &&
+	    p2m_populate(&vm->p2m, gpa(SPECIAL_GPA), SPECIAL_BYTES)) {
+		return true;
+	}
+	log_line("guest %s: too little memory: it was used up on the way to %lu MiB", vm->name,
+	         (unsigned long)(vm->config.memory_bytes >> 20));
+	return false;
 }
 
 /* Not where something else lies: only RAM that boot_info.c does not use. */

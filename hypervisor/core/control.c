@@ -6,6 +6,7 @@
 #include "hypervisor/core/machine.h"
 
 #define CPU_SECONDS_TO_NS 1000000000ull
+#define CPU_SECONDS_TO_US 1000000ull
 
 static void set_config(struct vm *vm)
 {
@@ -87,6 +88,21 @@ static void close_devices(struct vm *vm)
 	}
 }
 
+static uint32_t giving_back_count; /* atomic; changed by the boot CPU */
+
+static void set_giving_back(struct vm *vm, bool on)
+{
+	if (vm->giving_back != on) {
+		vm->giving_back = on;
+		__atomic_add_fetch(&giving_back_count, on ? 1u : ~0u, __ATOMIC_RELAXED);
+	}
+}
+
+bool control_is_giving_back(void)
+{
+	return __atomic_load_n(&giving_back_count, __ATOMIC_RELAXED) != 0;
+}
+
 /* The clocks and what stands before any memory: cannot fail. */
 static void set_origin(struct vm *vm)
 {
@@ -103,6 +119,8 @@ static void set_origin(struct vm *vm)
 	memset(vm->ports, 0, sizeof(vm->ports));
 	vm->heap_bytes = 0;
 	vm->page_count = 0;
+	vm->pin_count = 0;
+	set_giving_back(vm, false);
 	vm->stop_reason[0] = 0;
 	vm->quiescing = false;
 	__atomic_store_n(&vm->stopping, VM_NOT_STARTED, __ATOMIC_SEQ_CST);
@@ -131,14 +149,28 @@ static void release(struct vm *vm)
 	}
 }
 
-static bool assemble(struct vm *vm)
+/* NULL, or why not: empty if the log has it already. */
+static const char *assemble(struct vm *vm)
 {
 	if (vm->counts == NULL) {
 		vm->counts = heap_alloc(sizeof(struct spec_count) * SPEC_TABLE_COUNT * (SPEC_ROW_MAX + 1));
 	}
-	return vm->counts != NULL && open_devices(vm) && p2m_create(&vm->p2m, (uint16_t)vm->config.id) &&
-	       make_vcpus(vm) && board_init(&vm->board, board_env_of(vm), vm->config.vcpu_count) &&
-	       build_guest(vm);
+	if (vm->counts == NULL) {
+		return ": too little memory for its counts";
+	}
+	if (!open_devices(vm)) {
+		return "";
+	}
+	if (!p2m_create(&vm->p2m, (uint16_t)vm->config.id)) {
+		return ": too little memory for its page tables";
+	}
+	if (!make_vcpus(vm)) {
+		return ": too little memory for its vCPUs";
+	}
+	if (!board_init(&vm->board, board_env_of(vm), vm->config.vcpu_count)) {
+		return ": its board could not be made";
+	}
+	return build_guest(vm) ? NULL : "";
 }
 
 /* A start or an end is under way. Both take long and let interrupts in, and so control_poll() comes here again. */
@@ -147,22 +179,25 @@ static bool busy;
 /* Nothing is left of a start that failed, also not what was asked meanwhile. */
 static bool not_started(struct vm *vm, const char *why)
 {
-	log_line("guest %s: not started%s", vm->name, why);
 	release(vm);
 	vm->life = VM_OFF;
 	vm->destroy_asked = false;
+	log_line("guest %s: not started%s", vm->name, why);
 	return false;
 }
 
 static bool control_start(struct vm *vm)
 {
+	const char *why;
+
 	vm->life = VM_STARTING;
 	vm->start_asked = false;
 	set_config(vm);
 	set_origin(vm);
 	vm->p2m.root = hpa(0);
-	if (!assemble(vm)) {
-		return not_started(vm, "");
+	why = assemble(vm);
+	if (why != NULL) {
+		return not_started(vm, why);
 	}
 	if (!wiring_create(vm)) {
 		wiring_teardown(vm);
@@ -189,9 +224,10 @@ void control_ask_start(struct vm *vm)
 
 void control_ask_destroy(struct vm *vm)
 {
+	vm->start_asked = false; /* asked before, and not begun yet */
 	if (vm->life == VM_STARTING) {
 		vm->destroy_asked = true;
-	} else {
+	} else if (vm->life == VM_RUNNING || vm->life == VM_ENDING) {
 		vm_destroy(vm);
 	}
 }
@@ -220,16 +256,28 @@ static void finish(struct vm *vm)
 
 	console_flush(&vm->console);
 	log_line("guest %s: %s: %s", vm->name, end_text(how), vm->stop_reason);
+	vm->life = VM_ENDING;
 	wiring_teardown(vm);
+	resources_note_leaks(vm);
 	release(vm);
+	set_giving_back(vm, true);
 	vm->life = how == 1 + VM_STOP_CRASH || how == VM_KILLED ? VM_CRASHED : VM_OFF;
-	if (vm->heap_bytes != 0 || vm->page_count != 0) {
-		log_line("guest %s: leak: %lu bytes, %lu pages not given back", vm->name,
-		         (unsigned long)vm->heap_bytes, (unsigned long)vm->page_count);
-	}
-	if (vm->stopping ==
-	    1 + VM_STOP_REBOOT) { /* still: a destroy may have come while it was taken apart */
+	if (how == 1 + VM_STOP_REBOOT && vm->stopping == how) {
 		(void)control_start(vm);
+	} else if (vm->stopping != how) { /* a destroy came while it was taken apart */
+		log_line("guest %s: %s: it does not come back", vm->name, end_text(vm->stopping));
+	}
+}
+
+/* Frames wait until no CPU can reach them any more: then the last of it is free, which a restart would not show. */
+static void note_given_back(struct vm *vm)
+{
+	uint64_t ticks = tsc_read() - vm->stop_tsc;
+
+	if (vm->giving_back && frames_limbo_of(vm->config.id) == 0) {
+		set_giving_back(vm, false);
+		log_line("guest %s: all that it had is free, %lu us after its end", vm->name,
+		         (unsigned long)mul_div(ticks, CPU_SECONDS_TO_US, host_tsc_hz()));
 	}
 }
 
@@ -287,6 +335,7 @@ void control_poll(void)
 		    is_quiet(vm)) {
 			finish(vm);
 		}
+		note_given_back(vm);
 		if (vm->start_asked && (vm->life == VM_OFF || vm->life == VM_CRASHED)) {
 			(void)control_start(vm);
 		}

@@ -19,6 +19,7 @@ static struct {
 	uint64_t page_count;
 	uint64_t free_heads[FRAME_ORDER_MAX + 1];
 	uint64_t free_frames, total_frames, limbo_frames;
+	uint32_t limbo_of[VM_COUNT_MAX + 1]; /* limbo_frames by guest; 0: all others */
 	uint64_t limbo_head;
 	uint64_t limbo_passes[HOST_CPUS_MAX]; /* when the current batch was closed */
 	uint64_t batch_head; /* waits for limbo_passes */
@@ -160,6 +161,11 @@ void frames_free(struct vm_page *page, unsigned int order)
 	spin_unlock(&pool.lock);
 }
 
+static uint32_t *limbo_of(uint32_t owner)
+{
+	return &pool.limbo_of[owner <= VM_COUNT_MAX ? owner : 0];
+}
+
 void frames_retire(struct vm_page *page)
 {
 	spin_lock(&pool.lock);
@@ -167,6 +173,7 @@ void frames_retire(struct vm_page *page)
 	page->shown_at = pool.limbo_head;
 	pool.limbo_head = (uint64_t)(page - pool.pages);
 	pool.limbo_frames++;
+	(*limbo_of(page->owner))++;
 	spin_unlock(&pool.lock);
 }
 
@@ -181,9 +188,11 @@ static bool all_cpus_passed(void)
 	return true;
 }
 
-/* Under the lock: frees up to LIMBO_MAX of the closed batch; what is pinned goes back to limbo. */
-static void batch_free(void)
+/* Under the lock: frees up to LIMBO_MAX of the closed batch; what is pinned goes back to limbo. True: freed some. */
+static bool batch_free(void)
 {
+	uint64_t before = pool.limbo_frames;
+
 	for (uint32_t i = 0; i < LIMBO_MAX && pool.batch_head != NO_FRAME; i++) {
 		uint64_t frame = pool.batch_head;
 		struct vm_page *page = &pool.pages[frame];
@@ -195,18 +204,22 @@ static void batch_free(void)
 			continue;
 		}
 		pool.limbo_frames--;
+		(*limbo_of(page->owner))--;
 		block_free(frame, 0);
 	}
+	return pool.limbo_frames != before;
 }
 
-void frames_reap(void)
+bool frames_reap(void)
 {
+	bool freed = false;
+
 	if (__atomic_load_n(&pool.limbo_frames, __ATOMIC_RELAXED) == 0) {
-		return;
+		return false;
 	}
 	spin_lock(&pool.lock);
 	if (pool.batch_head != NO_FRAME && all_cpus_passed()) {
-		batch_free();
+		freed = batch_free();
 	}
 	if (pool.batch_head == NO_FRAME && pool.limbo_head != NO_FRAME) {
 		pool.batch_head = pool.limbo_head;
@@ -216,6 +229,7 @@ void frames_reap(void)
 		}
 	}
 	spin_unlock(&pool.lock);
+	return freed;
 }
 
 uint64_t frames_free_count(void)
@@ -231,6 +245,11 @@ uint64_t frames_total_count(void)
 uint64_t frames_limbo_count(void)
 {
 	return __atomic_load_n(&pool.limbo_frames, __ATOMIC_RELAXED);
+}
+
+uint64_t frames_limbo_of(uint32_t owner)
+{
+	return __atomic_load_n(limbo_of(owner), __ATOMIC_RELAXED);
 }
 
 /* The array of struct vm_page itself comes out of the first free range that is large enough. */

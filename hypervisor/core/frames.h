@@ -32,14 +32,19 @@ MUST_CHECK struct vm_page *frames_alloc(unsigned int order, enum frame_kind kind
 void frames_free(struct vm_page *page, unsigned int order);
 /* One frame that may still be reached: freed when it is safe. */
 void frames_retire(struct vm_page *page);
-/* Frees what has become safe. Called now and then by each CPU. */
-void frames_reap(void);
+/*
+ * Frees what has become safe, some hundred frames at most. Called now and then by each CPU. True: it got on, so there may
+ * be more at once.
+ */
+bool frames_reap(void);
 
 struct vm_page *frames_page(hpa_t at); /* NULL if not ours */
 hpa_t frames_hpa(const struct vm_page *page);
 uint64_t frames_free_count(void);
 uint64_t frames_total_count(void);
 uint64_t frames_limbo_count(void);
+/* Those that guest @owner gave up, and that are not free yet. Any CPU. */
+uint64_t frames_limbo_of(uint32_t owner);
 
 /* Zeroes @bytes (a multiple of 8). */
 void frames_zero(void *at, size_t bytes);

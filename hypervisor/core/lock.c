@@ -13,7 +13,13 @@ uint32_t *lock_held_ranks(void)
 	return cpu == NULL ? &before_cpus : &cpu->held_ranks;
 }
 
+/* Whoever holds the lock may be stuck: then those who wait are the ones that can tell. */
 void lock_relax(void)
 {
+	struct cpu *cpu = this_cpu();
+
 	cpu_pause();
+	if (cpu != NULL) {
+		cpu_watch_next(cpu);
+	}
 }

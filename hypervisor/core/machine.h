@@ -17,7 +17,9 @@
 #include "hypervisor/arch/x86/walk.h"
 #include "hypervisor/core/p2m.h"
 #include "hypervisor/core/tlb.h"
+#include "hypervisor/core/watch.h"
 #include "hypervisor/platform/board.h"
+#include "vm/face.h"
 #include "vm/spec.h"
 #include "vm/vm.h"
 
@@ -108,6 +110,7 @@ enum vm_life {
 	VM_OFF,
 	VM_STARTING, /* it is being built: nothing of it runs yet */
 	VM_RUNNING,
+	VM_ENDING, /* it is being taken apart: nothing of it runs any more */
 	VM_CRASHED,
 };
 
@@ -124,6 +127,8 @@ struct vm {
 	enum vm_life life;
 	uint32_t stopping; /* atomic: 0, or 1 + enum vm_stop_how, or VM_KILLED */
 	char stop_reason[96];
+	uint64_t stop_tsc; /* when it was told to stop */
+	bool giving_back; /* it has ended, and not all its memory is free yet; boot CPU only */
 	uint32_t start_count;
 	bool quiescing; /* ending: waits until every CPU has passed quiet_passes */
 	uint64_t quiet_passes[HOST_CPUS_MAX];
@@ -149,6 +154,7 @@ struct vm {
 
 	uint64_t heap_bytes; /* atomic */
 	uint64_t page_count; /* atomic: pages of ours that it caused */
+	uint64_t pin_count; /* atomic: pins on its pages, by whomever */
 
 	struct {
 		uint64_t window_tsc;
@@ -180,6 +186,9 @@ struct cpu {
 	const struct vm *last_guest; /* that ran here; to compare only. NULL before the first */
 	struct exit_trace trace[32];
 	uint32_t trace_next;
+	struct watch watch; /* of the next CPU; own CPU only */
+	bool kicked; /* the next CPU was kicked, and the log does not have it yet */
+	bool reaped; /* frames_reap() got on */
 	uint64_t closed_since_tsc; /* since when no interrupt could be taken */
 	uint64_t longest_ticks; /* largest such stretch while a guest had the CPU */
 	uint64_t longest_code; /* the exit that it followed */
@@ -200,6 +209,8 @@ static inline struct cpu *this_cpu(void)
 /* Makes the vCPU's memory and power-on state. False without memory. Control path. */
 MUST_CHECK bool vcpu_create(struct vm *vm, uint32_t index);
 void vcpu_destroy(struct vcpu *vcpu);
+/* Core's own timers of it. No vCPU of the guest runs. */
+void vcpu_disarm(struct vcpu *vcpu);
 /* Runs @vcpu, which the scheduler has given to this CPU, until its slice ends or it has nothing to do. */
 enum vcpu_leave {
 	LEAVE_BLOCKED,
@@ -253,6 +264,11 @@ bool sched_vm_is_idle(struct vm *vm);
 void cpu_open_interrupts(struct cpu *cpu);
 /* For long control work: as above, if this CPU can. */
 void cpu_breathe(void);
+/*
+ * Looks, about once a second, whether the next CPU still passes; kicks one that does not, and in the end panics. Where this
+ * CPU may go round for long: the scheduler, a lock that it waits for.
+ */
+void cpu_watch_next(struct cpu *cpu);
 /* A stretch without interrupts ends here: notes it if it is the longest. */
 void cpu_note_stretch(struct cpu *cpu);
 
@@ -260,6 +276,8 @@ void cpu_note_stretch(struct cpu *cpu);
 void timer_cpu_init(struct cpu *cpu);
 void timer_run_due(struct cpu *cpu);
 uint64_t timer_next_tsc(const struct cpu *cpu);
+/* Timers of @vm that are armed. Boot CPU; holding no lock of RANK_TIMER or above. */
+uint32_t timer_count(const struct vm *vm);
 
 /* ---- work.c ---- */
 /* One step of @vm's deferred work. False if there was none. */
@@ -276,10 +294,29 @@ void control_poll(void);
 /* What the monitor wants, of a guest that is off, and of one that runs or is being built. Done by the next control_poll(). */
 void control_ask_start(struct vm *vm);
 void control_ask_destroy(struct vm *vm);
+/* Is there memory of a guest that has ended which waits to be freed? Any CPU. */
+bool control_is_giving_back(void);
 
 /* ---- wiring.c: faces and devices of a guest ---- */
 bool wiring_create(struct vm *vm);
 void wiring_teardown(struct vm *vm);
+/* What its faces and devices hold now. Boot CPU, no lock held; zeros unless it runs. */
+void wiring_count(struct vm *vm, struct face_counts *counts);
+
+/* ---- resources.c: what a guest holds ---- */
+struct resources {
+	uint64_t ram_pages; /* its own memory */
+	uint64_t page_count; /* of ours, for it */
+	uint64_t limbo_pages; /* given up, and not free yet */
+	uint64_t heap_bytes; /* of modules, for it */
+	uint64_t pin_count;
+	uint32_t timer_count;
+	struct face_counts face;
+};
+/* Boot CPU, no lock held; of any guest in any state. */
+void resources_get(struct vm *vm, struct resources *resources);
+/* What it should have given back with its end: for the log, before its vCPUs go. */
+void resources_note_leaks(struct vm *vm);
 
 /* ---- host_disk.c: disks of the host, by name ---- */
 /* False if there is no such disk or partition, or another guest writes to it. */

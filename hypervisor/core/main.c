@@ -1,6 +1,7 @@
 /*
  * main.c - from the host's bring-up to the first guest: checks the machine, reads the configuration, starts all.
  */
+#include "base/format.h"
 #include "hypervisor/core/frames.h"
 #include "hypervisor/core/machine.h"
 #include "hypervisor/drivers/uart.h"
@@ -30,13 +31,27 @@ static void choose_virtualization(void)
 	refuse("this CPU has neither SVM nor VMX");
 }
 
+/* Straight to the port: a CPU that was stopped may hold the log's lock. */
+static void panic_say(const char *format, ...)
+{
+	char text[160];
+	va_list args;
+	size_t len;
+
+	va_start(args, format);
+	len = format_text(text, sizeof(text), format, args);
+	va_end(args);
+	uart_write("[janus] ", 8);
+	uart_write(text, len < sizeof(text) ? len : sizeof(text) - 1);
+	uart_write("\r\n", 2);
+}
+
 /* The last exits of every CPU, after a panic's registers and backtrace. */
 static void panic_traces(void)
 {
 	log_flush_all();
 	for (unsigned int i = 0; i < cpu_count(); i++) {
-		stats_exits(i, log_line);
-		log_flush_all();
+		stats_exits(i, panic_say);
 	}
 }
 

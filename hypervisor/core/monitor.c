@@ -27,8 +27,8 @@ struct command {
 static const char *life_text(const struct vm *vm)
 {
 	static const char *const texts[] = {
-	        [VM_EMPTY] = "empty",     [VM_OFF] = "off",         [VM_STARTING] = "starting",
-	        [VM_RUNNING] = "running", [VM_CRASHED] = "crashed",
+	        [VM_EMPTY] = "empty",     [VM_OFF] = "off",       [VM_STARTING] = "starting",
+	        [VM_RUNNING] = "running", [VM_ENDING] = "ending", [VM_CRASHED] = "crashed",
 	};
 
 	return texts[vm->life];
@@ -93,7 +93,10 @@ static void run_reboot(struct vm *vm)
 
 static void run_destroy(struct vm *vm)
 {
-	if (vm->life == VM_STARTING || must_run(vm)) {
+	if (vm->start_asked && (vm->life == VM_OFF || vm->life == VM_CRASHED)) {
+		log_reply("%s does not start after all", vm->name);
+		control_ask_destroy(vm);
+	} else if (vm->life == VM_STARTING || vm->life == VM_ENDING || must_run(vm)) {
 		control_ask_destroy(vm);
 	}
 }
@@ -192,6 +195,24 @@ static void run_memory(struct vm *unused)
 	}
 }
 
+static void run_resources(struct vm *unused)
+{
+	(void)unused;
+	for (uint32_t i = 0; i < vm_count_all; i++) {
+		struct resources r;
+
+		resources_get(&vms[i], &r);
+		log_reply(
+		        "%s holds: pages %lu, ours %lu, limbo %lu, heap %lu, pins %lu, timers %u, ports %u, "
+		        "grants %u, buffers %u, channels %u",
+		        vms[i].name, (unsigned long)r.ram_pages, (unsigned long)r.page_count,
+		        (unsigned long)r.limbo_pages, (unsigned long)r.heap_bytes, (unsigned long)r.pin_count,
+		        r.timer_count, r.face.ports, r.face.grants, r.face.buffers, r.face.channels);
+	}
+	log_reply("free %lu pages of %lu, in limbo %lu", (unsigned long)frames_free_count(),
+	          (unsigned long)frames_total_count(), (unsigned long)frames_limbo_count());
+}
+
 static void run_log(struct vm *unused)
 {
 	(void)unused;
@@ -237,6 +258,7 @@ static const struct command commands[] = {
         {"vcpus", run_vcpus, true, "where a guest's vCPUs are, what they wait for"},
         {"exits", run_exits, false, "the last exits on each host CPU"},
         {"memory", run_memory, false, "where memory is"},
+        {"resources", run_resources, false, "what each guest holds: pages, pins, ports, grants"},
         {"cpus", run_cpus, false, "host CPUs"},
         {"log", run_log, false, "the last lines of the log"},
         {"quit", run_quit, false, "end Janus (an emulator ends too)"},
@@ -247,7 +269,7 @@ static void run_help(struct vm *unused)
 {
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
-		log_reply("%-8s %-5s %s", commands[i].name, commands[i].takes_guest ? "NAME" : "",
+		log_reply("%-9s %-5s %s", commands[i].name, commands[i].takes_guest ? "NAME" : "",
 		          commands[i].help);
 	}
 }

@@ -347,11 +347,15 @@ bool p2m_hide(struct p2m *p2m, struct vm_page *page)
 	return shown;
 }
 
+/* No CPU can reach it any more: each has passed since the guest's last vCPU left it. Only a pin can hold it. */
 static void free_ram(struct vm_page *page, unsigned int order)
 {
-	if (order != 0) {
+	if (page->kind != FRAME_RAM) {
+		return; /* a page of ours: its own end comes apart */
+	}
+	if (order != 0 || __atomic_load_n(&page->pin_count, __ATOMIC_ACQUIRE) == 0) {
 		frames_free(page, order);
-	} else if (page->kind == FRAME_RAM) {
+	} else {
 		frames_retire(page);
 	}
 }
@@ -378,6 +382,7 @@ static void destroy_level(uint64_t entry, unsigned int level)
 			         FRAME_ORDER_MAX);
 		} else {
 			destroy_level(child, level - 1);
+			cpu_breathe();
 		}
 	}
 	frames_free(frames_page(hpa(entry & ENTRY_ADDRESS)), 0);

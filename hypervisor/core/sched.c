@@ -201,6 +201,50 @@ void cpu_note_stretch(struct cpu *cpu)
 	}
 }
 
+/* As much as the log holds of what it was at; the rest is in the dump. */
+static void tell_stuck(const struct cpu *cpu)
+{
+	const struct vcpu *vcpu = __atomic_load_n(&cpu->current, __ATOMIC_ACQUIRE);
+
+	if (vcpu != NULL) {
+		PANIC("CPU %u is stuck with vCPU %u of guest %s: it has not passed for %u seconds",
+		      cpu->index, vcpu->index, vcpu->vm->name, WATCH_LOOKS);
+	}
+	PANIC("CPU %u is stuck, with no guest: it has not passed for %u seconds", cpu->index, WATCH_LOOKS);
+}
+
+void cpu_watch_next(struct cpu *cpu)
+{
+	uint64_t now = tsc_read();
+	struct cpu *next;
+
+	if (!watch_is_due(&cpu->watch, now, host_tsc_hz())) {
+		return;
+	}
+	next = &cpus[(cpu->index + 1) % cpu_count()];
+	switch (watch_judge(&cpu->watch, next == cpu ? 0 : __atomic_load_n(&next->passes, __ATOMIC_RELAXED),
+	                    now)) {
+	case WATCH_KICK:
+		cpu_kick(next->index);
+		cpu->kicked = true;
+		break;
+	case WATCH_STUCK:
+		tell_stuck(next);
+		break;
+	default:
+		break;
+	}
+}
+
+static void tell_kicked(struct cpu *cpu)
+{
+	if (cpu->kicked) {
+		cpu->kicked = false;
+		log_line("CPU %u had not passed for %u seconds, and was kicked",
+		         (cpu->index + 1) % cpu_count(), WATCH_LOOKS_KICK);
+	}
+}
+
 /* With a guest's run, the only points at which this CPU takes host interrupts. */
 void cpu_open_interrupts(struct cpu *cpu)
 {
@@ -211,8 +255,10 @@ void cpu_open_interrupts(struct cpu *cpu)
 	if (host_timer_fired()) {
 		cpu->armed_tsc = UINT64_MAX;
 	}
+	cpu_watch_next(cpu);
+	tell_kicked(cpu);
 	timer_run_due(cpu);
-	frames_reap();
+	cpu->reaped = frames_reap();
 	host_disks_poll();
 	if (cpu->index == 0) {
 		monitor_poll();
@@ -240,7 +286,7 @@ static void idle(struct cpu *cpu)
 	host_timer_arm(until < most ? until : most);
 	cpu->armed_tsc = UINT64_MAX;
 	__atomic_store_n(&cpu->idle, true, __ATOMIC_SEQ_CST);
-	if (!(runs_guests(cpu) && sched_others_wait()) && !host_disks_pending()) {
+	if (!(runs_guests(cpu) && sched_others_wait()) && !host_disks_pending() && !cpu->reaped) {
 		cpu_idle();
 	}
 	__atomic_store_n(&cpu->idle, false, __ATOMIC_SEQ_CST);

@@ -118,6 +118,22 @@ void timer_run_due(struct cpu *cpu)
 	}
 }
 
+uint32_t timer_count(const struct vm *vm)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < cpu_count(); i++) {
+		struct list_node *head = &cpus[i].timers;
+
+		spin_lock(&cpus[i].timer_lock);
+		for (struct list_node *node = head->next; node != head; node = node->next) {
+			count += timer_of(node)->vcpu->vm == vm;
+		}
+		spin_unlock(&cpus[i].timer_lock);
+	}
+	return count;
+}
+
 uint64_t timer_next_tsc(const struct cpu *cpu)
 {
 	return __atomic_load_n(&cpu->first_timer_tsc, __ATOMIC_ACQUIRE);

@@ -10,6 +10,7 @@
 #define NO_RIP UINT64_MAX
 #define WORK_STEPS_AT_ONCE 4u
 #define SHADOW_TICK_NS 20000ull
+#define REAP_TICK_NS 100000ull /* between two pieces of memory that an ended guest gives back */
 
 /* ---------------------------------------------------------------- small questions of the seam */
 
@@ -332,10 +333,20 @@ static bool prepare_events(struct vcpu *vcpu)
 	}
 	if (!busy && !shadow && interrupts_open(vcpu)) {
 		inject_interrupt(vcpu);
-		return nmi_waits || interrupt_is_pending(vcpu);
+		/* Whoever can (VMX) exits when its handler is left: a guest that lets interrupts in for an instruction only takes all. */
+		vcpu->hvm.want_window = interrupt_is_pending(vcpu);
+		return nmi_waits || vcpu->hvm.want_window;
 	}
 	vcpu->hvm.want_window = !shadow && !busy;
 	return nmi_waits || shadow || busy;
+}
+
+/* The earlier of @until and in @ns. */
+static uint64_t not_later(uint64_t until, uint64_t ns)
+{
+	uint64_t soon = tsc_read() + mul_div(ns, host_tsc_hz(), 1000000000u);
+
+	return until < soon ? until : soon;
 }
 
 static void arm_timer(struct cpu *cpu, struct vcpu *vcpu, bool shadow)
@@ -344,9 +355,10 @@ static void arm_timer(struct cpu *cpu, struct vcpu *vcpu, bool shadow)
 
 	until = until < cpu->slice_end_tsc ? until : cpu->slice_end_tsc;
 	if (shadow) {
-		uint64_t soon = tsc_read() + mul_div(SHADOW_TICK_NS, host_tsc_hz(), 1000000000u);
-
-		until = until < soon ? until : soon;
+		until = not_later(until, SHADOW_TICK_NS);
+	}
+	if (cpu->reaped && control_is_giving_back()) {
+		until = not_later(until, REAP_TICK_NS);
 	}
 	vcpu->hvm.until_tsc = until;
 	/* Past its deadline: it fires at once, or, should its interrupt have been lost, once more. */
@@ -607,10 +619,15 @@ bool vcpu_create(struct vm *vm, uint32_t index)
 	return true;
 }
 
-void vcpu_destroy(struct vcpu *vcpu)
+void vcpu_disarm(struct vcpu *vcpu)
 {
 	vm_timer_disarm(&vcpu->wait_timer);
 	vm_timer_disarm(&vcpu->lapic_timer);
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	vcpu_disarm(vcpu);
 	for (uint32_t i = 0; i < ARRAY_COUNT(vcpu->backend_pages); i++) {
 		if (vcpu->backend_pages[i] != NULL) {
 			frames_free(vcpu->backend_pages[i], 0);

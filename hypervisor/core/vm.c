@@ -91,6 +91,7 @@ static void stop_all(struct vm *vm, uint32_t how, const char *reason)
 	                                 __ATOMIC_SEQ_CST)) {
 		return; /* the first reason stands */
 	}
+	vm->stop_tsc = tsc_read();
 	for (size_t i = 0; i + 1 < sizeof(vm->stop_reason) && reason[i] != 0; i++) {
 		vm->stop_reason[i] = reason[i];
 		vm->stop_reason[i + 1] = 0;

@@ -17,6 +17,21 @@ bool wiring_create(struct vm *vm)
 	return !vm->config.xen_face || xenbus_create(vm);
 }
 
+void wiring_count(struct vm *vm, struct face_counts *counts)
+{
+	memset(counts, 0, sizeof(*counts));
+	if (vm->life != VM_RUNNING) {
+		return;
+	}
+	personality.count(vm, counts);
+	if (vm->config.xen_face) {
+		xenbus_count(vm, &counts->channels);
+	}
+	if (vm->config.hyperv_face) {
+		vmbus_count(vm, &counts->channels, &counts->buffers);
+	}
+}
+
 /* Devices let go of ports, grants and pages first. Each teardown bears that its create has not come, or failed. */
 void wiring_teardown(struct vm *vm)
 {

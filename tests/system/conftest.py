@@ -28,6 +28,7 @@ GUESTS = os.path.join(BUILD, "guests")
 sys.path[:0] = [HERE, TOOLS]
 janus_machine = importlib.import_module("janus_machine")
 mkiso = importlib.import_module("mkiso")
+own_guest = importlib.import_module("own_guest")
 verdict = importlib.import_module("verdict")
 
 MAKERS = {"amd": ["amd"], "intel": ["intel"], "all": ["amd", "intel"]}
@@ -152,11 +153,12 @@ def boot(request, tmp_path, maker):
     """boot(guests, smp=2, memory=2048, ...) gives a started Machine of @maker, "amd" or "intel".
 
     @alter(folder): changes what was packed before the ISO is made. @omit: modules left out of GRUB's
-    list. @packed_for: the memory pack.py is told, if not the machine's. The rest goes to Machine.
+    list. @elf: another Janus. @packed_for: the memory pack.py is told, if not the machine's. The rest goes to Machine.
     """
     machines = request.node.machines = []
 
-    def start(guests, memory=2048, alter=None, omit=(), packed_for=None, threads="single", **options):
+    def start(guests, memory=2048, alter=None, omit=(), packed_for=None, threads="single", elf=None,
+              **options):
         folder = str(tmp_path / f"machine{len(machines)}")
         os.makedirs(folder)
         if threads == "multi":  # two CPUs for guests, and the first for control
@@ -169,7 +171,7 @@ def boot(request, tmp_path, maker):
         if alter is not None:
             alter(folder)
         iso = os.path.join(folder, "janus.iso")
-        mkiso.make_iso(request.config.getoption("--elf"), folder, iso, omit)
+        mkiso.make_iso(elf or request.config.getoption("--elf"), folder, iso, omit)
         log = os.path.join(BUILD, "system", request.node.name.replace("/", "_") + ".log")
         machine = janus_machine.Machine(iso, maker=maker, memory=memory, log=log, **options)
         machines.append(machine)
@@ -179,6 +181,26 @@ def boot(request, tmp_path, maker):
     for machine in machines:
         machine.kill()
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.fixture
+def boot_counting(request, tmp_path):
+    """boot_counting(guests, shift=0): as boot, on a machine that counts instructions."""
+    machines = request.node.machines = []
+
+    def start(guests, memory=512, **options):
+        folder = str(tmp_path)
+        run_pack(folder, guests, memory)
+        iso = os.path.join(folder, "janus.iso")
+        mkiso.make_iso(request.config.getoption("--elf"), folder, iso)
+        log = os.path.join(BUILD, "system", request.node.name.replace("/", "_") + ".log")
+        command = own_guest.counting_command(iso, memory=memory, **options)
+        machines.append(janus_machine.Machine(command=command, log=log))
+        return machines[-1].start()
+
+    yield start
+    for machine in machines:
+        machine.kill()
 
 
 def release_of(version):

@@ -24,6 +24,7 @@ janus_machine = importlib.import_module("janus_machine")
 qemu = importlib.import_module("qemu")
 mkiso = importlib.import_module("mkiso")
 own_guest = importlib.import_module("own_guest")
+resources = importlib.import_module("resources")
 
 CALM_VCPUS = (1, 2, 3, 4)
 BATCH = 16 - 2 - len(CALM_VCPUS)  # of the 16 guests that a configuration may have
@@ -33,10 +34,13 @@ MEMORY = 1024
 ANSWER_SECONDS = 1.0
 THROUGHPUT_LEAST = 0.90
 SETTLED = 2  # progress lines that still have a guest's start in them
-GROWTH_MIB = 1  # a guest's first start takes what Janus keeps for its counts, and `memory` says whole MiB
+# In pages. From a guest's first start on Janus keeps its counts (17), and pieces of the heap: as many as were ever in use at
+# once, which a guest that fills its quotas shows. Another life of the same guest needs hardly more.
+GROWTH_FIRST = 256
+GROWTH = 16
+GROWTH_ALL = 24  # for each guest, and GROWTH_FIRST once
 WINDOW_US = 400_000  # a shorter case is no measure of throughput
 PROGRESS = re.compile(r"JANUS: progress=io (\d+) sent (\d+) unsent (\d+) heard (\d+) lost (\d+) wrong (\d+) us (\d+)")
-FREE = re.compile(r"free (\d+) MiB of (\d+), in limbo (\d+) KiB")
 ENDS = {"lives": "powered off", "off": "powered off", "killed": "killed", "crashed": "crashed"}
 
 
@@ -68,8 +72,10 @@ class Yard:
         self.elf = elf or os.path.join(ROOT, "build/janus.elf")
         self.neighbours = {}  # more options of theirs
         self.baseline = {}
-        self.first_free = 0
+        self.had = set()  # names of guests that were started before
+        self.first_free = None
         self.machine = None
+        self.on_line = None  # sees each line of COM1
 
     # The machine
 
@@ -112,7 +118,7 @@ class Yard:
         else:
             threads = "multi" if control else "single"
             command = qemu.qemu_command(iso, memory=MEMORY, smp=3 if control else 2, threads=threads)
-        self.machine = janus_machine.Machine(command=command, log=self.log).start()
+        self.machine = janus_machine.Machine(command=command, log=self.log, on_line=self.on_line).start()
         for name in NEIGHBOURS:
             self.machine.expect(name, "JANUS: ready=", 120)
 
@@ -131,14 +137,27 @@ class Yard:
         found = self.machine.find(name, PROGRESS.pattern)
         return [(int(m[1]), int(m[2]), int(m[4]), int(m[6]), int(m[7])) for m in found]
 
-    def free(self):
-        """Free memory with nothing in limbo, in MiB, and what neighbours hold."""
+    def resources(self):
+        """What the host has free and each guest holds, with nothing in limbo; or as it is after 20 s."""
         deadline = time.monotonic() + 20
         while True:
-            found, _ = self.ask("memory", FREE.pattern)
-            if found[3] == "0" or time.monotonic() > deadline:
-                return int(found[1]), int(found[3])
+            now = resources.ask(self.machine)
+            if now.limbo == 0 or time.monotonic() > deadline:
+                return now
             self.machine.pump(0.2)
+
+    def judge_resources(self, outcome, name, since, before, after):
+        """Nothing of the guest is left, the host has all of it again, and the neighbours hold what they did."""
+        leaks, left, taken = self.said(name, since, ": leak:"), after.left(name), before.free - after.free
+        most = GROWTH if name in self.had else GROWTH_FIRST
+        self.had.add(name)
+        self.first_free = before.free if self.first_free is None else self.first_free
+        outcome.leak = str(len(leaks) + len(left)) if 0 <= taken <= most and after.limbo == 0 else f"{taken} p"
+        outcome.check(outcome.leak == "0", f"leak: {leaks} {left} free {before.free} then {after.free}, limbo {after.limbo}")
+        grown = self.first_free - after.free
+        outcome.check(grown <= GROWTH_FIRST + GROWTH_ALL * len(self.had), f"all in all {grown} pages are gone")
+        for n in NEIGHBOURS:
+            outcome.check(before.lasting(n) == after.lasting(n), f"{n} held {before.lasting(n)}, then {after.lasting(n)}")
 
     def wait_progress(self, counts, seconds):
         def all_went():
@@ -244,7 +263,7 @@ class Yard:
         outcome = Outcome(case, face, self.mode)
         if case.storm:
             self.measure_calm(case.vcpus)
-        free_before, _ = self.free()
+        held_before = self.resources()
         since = len(machine.lines.get("janus", []))
         wrong_before = {n: len(machine.find(n, "JANUS: (wrong|stuck|error)=")) for n in NEIGHBOURS}
         before = self.counts()
@@ -255,13 +274,7 @@ class Yard:
         after = self.counts()
         self.wait_progress(after, 60)
         self.judge_end(case, outcome, name, since)
-        free_after, limbo = self.free()
-        leaks = self.said(name, since, ": leak:")
-        taken = free_before - free_after
-        outcome.leak = str(len(leaks)) if 0 <= taken <= GROWTH_MIB and limbo == 0 else f"{taken} MiB"
-        outcome.check(outcome.leak == "0", f"leak: {leaks} free {free_before} then {free_after}, limbo {limbo}")
-        self.first_free = max(self.first_free, free_before)
-        outcome.check(self.first_free - free_after <= 2 * GROWTH_MIB, f"free {self.first_free} at first, now {free_after}")
+        self.judge_resources(outcome, name, since, held_before, self.resources())
         for n in NEIGHBOURS:
             outcome.check(len(machine.find(n, "JANUS: (wrong|stuck|error)=")) == wrong_before[n], f"{n} saw wrong data")
             lines = self.progress(n)[max(before[n] - 1, 0):]

@@ -108,6 +108,13 @@ class Machine:
             self.take_line(line)
         return not self.ended
 
+    def pump_for(self, seconds):
+        """Takes what comes for all of @seconds. False if the machine ends meanwhile."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.pump(0.2):
+            pass
+        return not self.ended
+
     def wait_until(self, condition, seconds, what):
         """Pumps until @condition() gives something true, and gives that. Else raises MachineError."""
         seconds *= self.emulator.slow

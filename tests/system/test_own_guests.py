@@ -7,33 +7,13 @@ import os
 import re
 
 import pytest
-from conftest import BUILD, ROOT, guest, janus_machine, mkiso, run_pack
-from own_guest import counting_command, own_guest
+from conftest import ROOT, guest
+from own_guest import own_guest
 
 FACES = ("hyperv", "xen")
 SLICE_NS = 10_000_000  # hypervisor/core/machine.h
 # On top of a slice: the exit that ends it and the way into the sleeper, some 10,000 instructions of 4 ns each.
 SWITCH_NS = 100_000
-
-
-@pytest.fixture
-def boot_counting(request, tmp_path):
-    """boot_counting(guests, shift=0): as boot of conftest.py, on a machine that counts instructions."""
-    machines = request.node.machines = []
-
-    def start(guests, memory=512, **options):
-        folder = str(tmp_path)
-        run_pack(folder, guests, memory)
-        iso = os.path.join(folder, "janus.iso")
-        mkiso.make_iso(request.config.getoption("--elf"), folder, iso)
-        log = os.path.join(BUILD, "system", request.node.name.replace("/", "_") + ".log")
-        command = counting_command(iso, memory=memory, **options)
-        machines.append(janus_machine.Machine(command=command, log=log))
-        return machines[-1].start()
-
-    yield start
-    for machine in machines:
-        machine.kill()
 
 
 def check_own(machine, name, seconds):

@@ -175,6 +175,44 @@ static void test_waits_for_every_cpu(void)
 	CU_ASSERT_EQUAL(frames_free_count(), free_before + 1);
 }
 
+/* Whose they are is known until they are free; and so many at a time, which is told. */
+static void test_limbo_has_owners(void)
+{
+	struct vm_page *pinned;
+
+	start();
+	for (uint32_t i = 0; i < LIMBO_MAX + 10; i++) {
+		struct vm_page *page = frames_alloc(0, FRAME_RAM, i < 5 ? 2 : 1);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(page);
+		frames_retire(page);
+	}
+	pinned = frames_alloc(0, FRAME_SPECIAL, 3);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pinned);
+	pinned->pin_count = 1;
+	frames_retire(pinned);
+	CU_ASSERT_EQUAL(frames_limbo_of(1), LIMBO_MAX + 5);
+	CU_ASSERT_EQUAL(frames_limbo_of(2), 5);
+	CU_ASSERT_EQUAL(frames_limbo_of(3), 1);
+	CU_ASSERT_FALSE(frames_reap()); /* the batch is closed, that is all */
+	CU_ASSERT_FALSE(frames_reap());
+	all_pass();
+	CU_ASSERT_TRUE(frames_reap());
+	CU_ASSERT_EQUAL(frames_limbo_of(1) + frames_limbo_of(2), 11);
+	CU_ASSERT_TRUE(frames_reap());
+	CU_ASSERT_EQUAL(frames_limbo_of(1) + frames_limbo_of(2), 0);
+	for (uint32_t i = 0; i < 4; i++) { /* a pin alone is no progress */
+		all_pass();
+		CU_ASSERT_FALSE(frames_reap());
+	}
+	CU_ASSERT_EQUAL(frames_limbo_of(3), 1);
+	pinned->pin_count = 0;
+	all_pass();
+	CU_ASSERT_TRUE(frames_reap());
+	CU_ASSERT_EQUAL(frames_limbo_of(3), 0);
+	CU_ASSERT_EQUAL(frames_free_count(), frames_total_count());
+}
+
 /* A frame that came while a batch waits has a wait of its own. */
 static void test_later_ones_wait_longer(void)
 {
@@ -277,5 +315,5 @@ static void test_heap(void)
 }
 
 UNIT_MAIN("frames", UNIT_TEST(test_each_frame_once), UNIT_TEST(test_nothing_is_left_in_it),
-	  UNIT_TEST(test_waits_for_every_cpu), UNIT_TEST(test_later_ones_wait_longer),
+	  UNIT_TEST(test_waits_for_every_cpu), UNIT_TEST(test_limbo_has_owners), UNIT_TEST(test_later_ones_wait_longer),
 	  UNIT_TEST(test_waits_for_the_last_pin), UNIT_TEST(test_steps_are_bounded), UNIT_TEST(test_heap))

@@ -125,6 +125,9 @@ NORETURN void panic_exception(const struct trap_frame *frame);
 /* Is another CPU ending the machine? Then the NMI that asks halts its receiver. */
 bool panic_by_other(void);
 
+/* Halts this CPU, and leaves where it was for the one that ends the machine. */
+NORETURN void panic_stop_here(const struct trap_frame *frame);
+
 /* ---- host_irq.c ---- */
 
 void irq_dispatch(unsigned int vector);
@@ -186,6 +189,9 @@ uint64_t rtc_read_seconds(void);
 /* Needs ACPI and the APIC's id. Lists the CPUs, ourselves first. */
 void smp_find(void);
 NORETURN void smp_enter(void);
+
+/* Does that CPU run our code? */
+bool smp_is_ours(unsigned int cpu);
 
 /* An NMI to every CPU that runs our code, but ourselves. */
 void smp_stop_others(void);

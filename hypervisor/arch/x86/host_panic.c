@@ -55,6 +55,11 @@ static const char *const exception_names[32] = {
         "31",
 };
 
+/* Where each of the others was when the NMI came; the frame is on a stack of its own that nobody uses any more. */
+static const struct trap_frame *stopped[HOST_CPUS_MAX];
+
+#define STOP_WAITS 1000000u
+
 static void print(const char *format, ...) PRINTF_LIKE(1, 2);
 
 static void print(const char *format, ...)
@@ -141,8 +146,56 @@ static void print_backtrace(uint64_t rbp)
 	print("\n");
 }
 
+NORETURN void panic_stop_here(const struct trap_frame *frame)
+{
+	__atomic_store_n(&stopped[cpu_self()], frame, __ATOMIC_RELEASE);
+	cpu_halt();
+}
+
+static void print_general(const struct trap_frame *f)
+{
+	print("rip %016lx cs %04lx rflags %08lx rsp %016lx ss %04lx\n", f->rip, f->cs, f->rflags, f->rsp,
+	      f->ss);
+	print("rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
+	print("rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
+	print("r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
+	print("r13 %016lx r14 %016lx r15 %016lx\n", f->r13, f->r14, f->r15);
+}
+
+/* One that has blocked NMIs never comes; the others need no time but an emulator's. */
+static const struct trap_frame *wait_stopped(unsigned int cpu)
+{
+	const struct trap_frame *frame = NULL;
+
+	for (unsigned int i = 0; i < STOP_WAITS && frame == NULL; i++) {
+		frame = __atomic_load_n(&stopped[cpu], __ATOMIC_ACQUIRE);
+		cpu_pause();
+	}
+	return frame;
+}
+
+static void print_others(void)
+{
+	for (unsigned int cpu = 0; cpu < HOST_CPUS_MAX; cpu++) {
+		const struct trap_frame *frame;
+
+		if (cpu == cpu_self() || !smp_is_ours(cpu)) {
+			continue;
+		}
+		frame = wait_stopped(cpu);
+		if (frame == NULL) {
+			print("CPU %u does not answer the NMI\n", cpu);
+			continue;
+		}
+		print("CPU %u was stopped at\n", cpu);
+		print_general(frame);
+		print_backtrace(frame->rbp);
+	}
+}
+
 NORETURN static void panic_finish(void)
 {
+	print_others();
 	if (host_panic_hook != NULL) {
 		host_panic_hook();
 	}
@@ -152,12 +205,7 @@ NORETURN static void panic_finish(void)
 
 static void print_registers(const struct trap_frame *f)
 {
-	print("rip %016lx cs %04lx rflags %08lx rsp %016lx ss %04lx\n", f->rip, f->cs, f->rflags, f->rsp,
-	      f->ss);
-	print("rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
-	print("rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
-	print("r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
-	print("r13 %016lx r14 %016lx r15 %016lx\n", f->r13, f->r14, f->r15);
+	print_general(f);
 	print("cr0 %016lx cr2 %016lx cr3 %016lx cr4 %016lx\n", cr0_read(), cr2_read(), cr3_read(),
 	      cr4_read());
 }

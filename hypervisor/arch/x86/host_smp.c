@@ -64,10 +64,15 @@ void smp_find(void)
 	}
 }
 
+bool smp_is_ours(unsigned int cpu)
+{
+	return __atomic_load_n(&has_arrived[cpu], __ATOMIC_ACQUIRE) != 0;
+}
+
 void smp_stop_others(void)
 {
 	for (unsigned int cpu = 0; cpu < HOST_CPUS_MAX; cpu++) {
-		if (cpu != cpu_self() && __atomic_load_n(&has_arrived[cpu], __ATOMIC_ACQUIRE) != 0) {
+		if (cpu != cpu_self() && smp_is_ours(cpu)) {
 			apic_send(apic_ids[cpu], APIC_NMI);
 		}
 	}

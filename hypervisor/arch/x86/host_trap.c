@@ -37,7 +37,7 @@ void trap_dispatch(struct trap_frame *frame)
 	}
 	if (frame->vector == VECTOR_NMI) {
 		if (panic_by_other()) {
-			cpu_halt();
+			panic_stop_here(frame);
 		}
 		return;
 	}

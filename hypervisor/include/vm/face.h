@@ -23,6 +23,14 @@ enum face_call {
 	FACE_CALL_STAY, /* the vCPU's state was replaced or the guest ended: step over nothing */
 };
 
+/* What a guest holds of what a face hands out: for the monitor, and to see that nothing is left behind. */
+struct face_counts {
+	uint32_t ports; /* event channels in use; connections that it may post to or signal */
+	uint32_t grants; /* references that backends hold */
+	uint32_t buffers; /* GPADLs */
+	uint32_t channels; /* devices whose rings are served */
+};
+
 struct face {
 	/* Before the guest's first run: allocates what the face needs (VM_SLOT_*). False: out of quota, no start. */
 	bool (*create)(struct vm *vm);
@@ -52,6 +60,12 @@ struct face {
 	void (*scheduled)(struct vcpu *vcpu);
 	/* INIT: what the architecture resets with a processor. */
 	void (*vcpu_reset)(struct vcpu *vcpu);
+
+	/*
+	 * Adds to @counts what @vm holds now. Any CPU, no lock held, while vCPUs may run; between create and teardown.
+	 * NULL: the face counts nothing.
+	 */
+	void (*count)(struct vm *vm, struct face_counts *counts);
 };
 
 extern const struct face personality;
