@@ -168,6 +168,9 @@ static bool send_xen(struct probe *p, uint32_t cpu)
 	struct xen_guest *x = &p->c->xen;
 	struct xen_evtchn_bind_ipi bind = {.vcpu = cpu};
 	struct xen_shared_info64 *shared = (void *)x->shared;
+	uint64_t *masks = (uint64_t *)(void *)(x->shared + offsetof(struct xen_shared_info64, evtchn_mask));
+	uint64_t *pending =
+	        (uint64_t *)(void *)(x->shared + offsetof(struct xen_shared_info64, evtchn_pending));
 
 	if (!probe_equal(p,
 	                 (uint64_t)xen_call_struct(x, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, &bind,
@@ -176,13 +179,11 @@ static bool send_xen(struct probe *p, uint32_t cpu)
 		return false;
 	}
 	shared->vcpu_info[cpu].evtchn_upcall_pending = 0;
-	(void)__atomic_fetch_and(&shared->evtchn_mask[bind.port / 64], ~(UINT64_C(1) << bind.port % 64),
-	                         __ATOMIC_SEQ_CST);
+	(void)__atomic_fetch_and(&masks[bind.port / 64], ~(UINT64_C(1) << bind.port % 64), __ATOMIC_SEQ_CST);
 	(void)probe_equal(p, (uint64_t)xen_port_notify(x, bind.port), 0, "sending");
 	p->c->machine->wait_ns(1000000, false);
-	(void)probe_check(p, (shared->evtchn_pending[bind.port / 64] >> bind.port % 64 & 1) != 0,
-	                  "the port is not pending");
-	(void)__atomic_fetch_and(&shared->evtchn_pending[bind.port / 64], ~(UINT64_C(1) << bind.port % 64),
+	(void)probe_check(p, (pending[bind.port / 64] >> bind.port % 64 & 1) != 0, "the port is not pending");
+	(void)__atomic_fetch_and(&pending[bind.port / 64], ~(UINT64_C(1) << bind.port % 64),
 	                         __ATOMIC_SEQ_CST);
 	shared->vcpu_info[cpu].evtchn_pending_sel = 0;
 	shared->vcpu_info[cpu].evtchn_upcall_pending = 0;

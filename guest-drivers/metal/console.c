@@ -84,11 +84,11 @@ static void uart_write(const char *text, size_t count)
 	}
 }
 
-void console_open(uint32_t wanted, bool one_line, const struct boot_info *info)
+void console_open(uint32_t wanted, bool one_line, bool on_xen, const struct boot_info *info)
 {
 	kinds = 0;
 	kinds_wanted = wanted;
-	if ((wanted & CONSOLE_PORT) != 0 && port_read8(PORT_DEBUG) == DEBUG_IS_THERE) {
+	if ((wanted & CONSOLE_PORT) != 0 && (on_xen || port_read8(PORT_DEBUG) == DEBUG_IS_THERE)) {
 		kinds |= CONSOLE_PORT;
 	}
 	if (one_line && kinds != 0) {

@@ -1,7 +1,7 @@
 /*
  * console.h - where a guest's lines go: to every console that the machine has.
  *
- * UART: at 0x3F8, if its scratch register keeps what is written. Port 0xE9: if it reads 0xE9. Screen:
+ * UART: at 0x3F8, if its scratch register keeps what is written. Port 0xE9: if it reads 0xE9, or on Xen. Screen:
  * see screen.h. Others by console_add(), such as Xen's ring, once a driver has opened it. Only the first
  * CPU may call any of these, with interrupts on or off.
  */
@@ -18,9 +18,9 @@
 
 /*
  * Finds those of @wanted (CONSOLE_*) that there are. @one_line: the board shows its port 0xE9, its UART
- * and its ring as one stream, so only the first that is there is used, and the screen.
+ * and its ring as one stream, so only the first that is there is used, and the screen. @on_xen: port 0xE9 takes bytes though it does not read 0xE9.
  */
-void console_open(uint32_t wanted, bool one_line, const struct boot_info *info);
+void console_open(uint32_t wanted, bool one_line, bool on_xen, const struct boot_info *info);
 
 /* Which there are, CONSOLE_*. */
 uint32_t console_kinds(void);

@@ -419,7 +419,7 @@ static void op_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t re
 	regs[3] = r.edx;
 }
 
-static void find_faces(void)
+void cpu_find_faces(void)
 {
 	static const struct guest_ops ops = {.cpuid = op_cpuid};
 	struct guest guest = {.ops = &ops};
@@ -475,7 +475,6 @@ void cpu_init(void)
 	}
 	load_tables(0);
 	interrupt_handle(VECTOR_SPURIOUS, spurious);
-	find_faces();
 	choose_hypercall();
 	tsc_rate = find_tsc_hz();
 	x2 = (cpuid(1, 0).ecx & 1u << 21) != 0 && !option_is("apic", "xapic");

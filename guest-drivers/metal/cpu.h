@@ -136,6 +136,8 @@ static inline void cpu_sleep(void)
 
 /* ---------------------------------------------------------------- interrupts */
 
+/* Once, on the first CPU, before cpu_init(): by CPUID alone. */
+void cpu_find_faces(void);
 /* Once, on the first CPU. */
 void cpu_init(void);
 

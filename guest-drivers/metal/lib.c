@@ -269,7 +269,8 @@ static void open_consoles(void)
 	for (unsigned int i = 0; i < ARRAY_COUNT(names); i++) {
 		wanted |= option_lists("console", names[i]) ? BIT(i) : 0;
 	}
-	console_open(wanted != 0 ? wanted : CONSOLE_ALL, one_line && wanted == 0, &boot_info);
+	console_open(wanted != 0 ? wanted : CONSOLE_ALL, one_line && wanted == 0, xen_base() != 0,
+	             &boot_info);
 }
 
 void guest_main(uintptr_t ebx, uint32_t eax)
@@ -279,6 +280,7 @@ void guest_main(uintptr_t ebx, uint32_t eax)
 	boot_registers = (struct boot_registers){eax, ebx};
 	known = boot_info_read(&boot_info, &metal_memory, eax, ebx);
 	(void)acpi_read(&acpi, &metal_memory, boot_info.rsdp);
+	cpu_find_faces();
 	open_consoles();
 	if (!known) {
 		report("error=started by no known protocol");
