@@ -167,6 +167,9 @@ static bool send_xen(struct probe *p, uint32_t cpu)
 {
 	struct xen_guest *x = &p->c->xen;
 	struct xen_evtchn_bind_ipi bind = {.vcpu = cpu};
+	const struct certify_machine *machine = p->c->machine;
+	uint32_t before = machine->vector_count(cpu, XEN_CALLBACK_VECTOR);
+	uint64_t start = machine->tsc();
 	struct xen_shared_info64 *shared = (void *)x->shared;
 	uint64_t *masks = (uint64_t *)(void *)(x->shared + offsetof(struct xen_shared_info64, evtchn_mask));
 	uint64_t *pending =
@@ -179,9 +182,13 @@ static bool send_xen(struct probe *p, uint32_t cpu)
 		return false;
 	}
 	shared->vcpu_info[cpu].evtchn_upcall_pending = 0;
+	shared->vcpu_info[cpu].evtchn_pending_sel = 0; /* else an event in the same word would not call */
 	(void)__atomic_fetch_and(&masks[bind.port / 64], ~(UINT64_C(1) << bind.port % 64), __ATOMIC_SEQ_CST);
 	(void)probe_equal(p, (uint64_t)xen_port_notify(x, bind.port), 0, "sending");
-	p->c->machine->wait_ns(1000000, false);
+	while (machine->vector_count(cpu, XEN_CALLBACK_VECTOR) == before &&
+	       machine->tsc() - start < machine->tsc_hz / 1000000 * WAIT_US) {
+		machine->wait_ns(100000, false);
+	}
 	(void)probe_check(p, (pending[bind.port / 64] >> bind.port % 64 & 1) != 0, "the port is not pending");
 	(void)__atomic_fetch_and(&pending[bind.port / 64], ~(UINT64_C(1) << bind.port % 64),
 	                         __ATOMIC_SEQ_CST);

@@ -70,8 +70,8 @@ void hv_probe_pass(struct probe *p, uint32_t us);
 /* ------------------------------------------------------------------ hv_stimer.c: a timer and where its messages come */
 
 #define HV_PROBE_SINT 5u /* no one else uses it */
-#define HV_PROBE_VECTOR 0xE0u /* of its SINT */
-#define HV_PROBE_DIRECT_VECTOR 0xE1u
+#define HV_PROBE_VECTOR 0xD2u /* of its SINT */
+#define HV_PROBE_DIRECT_VECTOR 0xD3u
 
 struct hv_timer {
 	struct probe *p;

@@ -128,6 +128,7 @@ static void wait_ns(uint64_t ns, bool asleep)
 		if (asleep) {
 			timer_start(ns);
 			cpu_sleep();
+			apic_timer_start(0);
 		} else {
 			take_interrupts();
 		}
@@ -137,10 +138,13 @@ static void wait_ns(uint64_t ns, bool asleep)
 static bool apic_timer(uint64_t ns)
 {
 	uint32_t before;
-	uint64_t start = tsc_read();
+	uint64_t start;
 
+	apic_timer_start(0);
+	take_interrupts(); /* one of an earlier start may be on its way */
 	vector_watch(VECTOR_TIMER, true);
 	before = vector_count(0, VECTOR_TIMER);
+	start = tsc_read();
 	timer_start(ns);
 	while (vector_count(0, VECTOR_TIMER) == before && tsc_read() - start < tsc_hz()) {
 		take_interrupts();

@@ -10,6 +10,8 @@
 #include "guest-drivers/text.h"
 
 #define ID_BYTES 96u
+#define SLEEP_EACH 64u
+#define POLLS_MAX 600000u /* some ten seconds */
 
 static struct certify certify;
 
@@ -49,6 +51,8 @@ void program_main(void)
 		power_off();
 	}
 	certify.guest = machine_open(false);
+	certify.guest->poll_max = POLLS_MAX;
+	machine_sleep_each(SLEEP_EACH);
 	certify.machine = metal_machine_open();
 	if (option_is("mode", "bench")) {
 		metal_bench(&certify);

@@ -160,7 +160,7 @@ void apic_eoi(void);
 void apic_send(unsigned int cpu, uint8_t vector);
 /* To all but this CPU. */
 void apic_send_others(uint8_t vector);
-/* One shot on VECTOR_TIMER after @ticks of apic_hz(). Not 0. */
+/* One shot on VECTOR_TIMER after @ticks of apic_hz(); 0: none. */
 void apic_timer_start(uint32_t ticks);
 /* How fast the timer counts: what Hyper-V says of it or, without that, measured against the TSC. */
 uint64_t apic_hz(void);

@@ -17,6 +17,7 @@ static uint8_t used[POOL_PAGES_MAX];
 static uint64_t pool_first;
 static uint32_t pool_pages;
 static uint32_t out;
+static uint32_t sleep_each;
 static bool sleepy;
 static uint32_t timer_ticks;
 static uint64_t hypercall_page; /* 0: it is off */
@@ -183,13 +184,22 @@ static uint64_t op_hypercall_hyperv(void *context, uint64_t control, uint64_t in
 
 static void op_poll(void *context)
 {
+	static uint32_t polls;
+
 	(void)context;
-	if (sleepy) {
+	polls++;
+	if (sleepy || (sleep_each != 0 && polls % sleep_each == 0)) {
 		apic_timer_start(timer_ticks);
 		cpu_sleep();
+		apic_timer_start(0);
 		return;
 	}
 	__asm__ volatile("sti; pause; cli" : : : "memory");
+}
+
+void machine_sleep_each(uint32_t polls)
+{
+	sleep_each = polls;
 }
 
 /* ---------------------------------------------------------------- start */

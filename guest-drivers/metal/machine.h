@@ -16,6 +16,11 @@
  * RAM by the loader's map, from 8 MiB on if it can be had there. In less than 12 MiB it is smaller, down to none.
  */
 struct guest *machine_open(bool sleeps);
+/*
+ * Of machine_open(false): one of so many polls sleeps all the same, so that a host whose backends share this CPU
+ * comes to its work. 0: none.
+ */
+void machine_sleep_each(uint32_t polls);
 /* Where the pool begins, and its pages. */
 uint64_t machine_pool_first_gfn(void);
 uint32_t machine_pool_pages(void);

@@ -260,6 +260,11 @@ static void do_table(struct input *in)
 		touched[words[0]] = touched[words[1]];
 		touched[words[1]] = first;
 	}
+	for (uint32_t i = 0; op == GNTTABOP_swap_grant_ref && i < 2; i++) {
+		if (words[i] < REFS && words[1 - i] >= REFS) {
+			touched[words[i]] = true; /* what comes from an entry that is not watched may have any marks */
+		}
+	}
 	(void)xen_fuzz_call(vm, 0, __HYPERVISOR_grant_table_op, op, words, sizeof(words), 1);
 }
 

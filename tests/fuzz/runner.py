@@ -216,7 +216,8 @@ def fuzz(places, target, seconds, fresh):
         folder = os.path.join(places.build, "fuzz", "fresh", target)
         shutil.rmtree(folder, ignore_errors=True)
     unpack(read_committed(places.committed(target)), folder)
-    return run_target(places, target, [f"-max_total_time={seconds}"], folder, seconds + 300)
+    words = [f"-max_total_time={seconds}", *(["-seed=1"] if fresh else [])]  # the short run is the same each time
+    return run_target(places, target, words, folder, seconds + 300)
 
 
 def replay(places, target, *_):
