@@ -108,7 +108,7 @@ void certify_xen_down(struct certify *c);
 bool certify_rdmsr(struct certify *c, uint32_t msr, uint64_t *value);
 bool certify_wrmsr(struct certify *c, uint32_t msr, uint64_t value);
 void certify_cpuid(struct certify *c, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
-/* Runs @work(@context) on CPU @cpu (1 and up), where there is a machine. False: it did not end in a second. */
+/* Runs @work(@context) on CPU @cpu (1 and up), where there is a machine. False: it did not end in five seconds. */
 bool certify_cpu_run(struct certify *c, uint32_t cpu, void (*work)(void *context), void *context);
 /* Polls until @done(@context) or about @us microseconds are over. Returns the last answer. */
 bool certify_wait(struct certify *c, bool (*done)(void *context), void *context, uint32_t us);
@@ -129,7 +129,7 @@ struct certify_machine {
 
 	/* Lets interrupts come for about @ns nanoseconds, asleep (HLT, woken by a timer) or awake. */
 	void (*wait_ns)(uint64_t ns, bool asleep);
-	/* One shot of the local APIC's timer, waited for. False: it did not come in a second. */
+	/* One shot of the local APIC's timer, waited for. False: it did not come in five seconds. */
 	bool (*apic_timer)(uint64_t ns);
 	/* From now on interrupts of @vector are counted on every CPU; @eoi: the local APIC wants an EOI. */
 	void (*vector_watch)(uint8_t vector, bool eoi);
@@ -146,7 +146,7 @@ struct certify_machine {
 
 	/* Gives CPU @cpu (1 and up) @work(@context) to do, interrupts off. False: it is busy. */
 	bool (*cpu_begin)(uint32_t cpu, void (*work)(void *context), void *context);
-	/* Waits until it has ended. False: not within a second; then it stays busy. */
+	/* Waits until it has ended. False: not within five seconds; then it stays busy. */
 	bool (*cpu_wait)(uint32_t cpu);
 	/* The APIC id of a CPU, as it said of itself when it started. */
 	uint32_t (*apic_id)(uint32_t cpu);

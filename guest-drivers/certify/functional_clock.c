@@ -9,7 +9,7 @@
 #define RATE_NS 50000000u
 #define TIMER_NS 2000000u
 #define TIMER_ROUNDS 8u
-#define TIMER_WAIT_US 200000u
+#define TIMER_WAIT_US 3000000u
 #define VECTOR_DIRECT 0xE5u
 
 /* ------------------------------------------------------------------ reading */

@@ -6,7 +6,7 @@
 
 #define VECTOR_APIC_IPI 0xE6u
 #define VECTOR_HV_IPI 0xE7u
-#define WAIT_US 200000u
+#define WAIT_US 3000000u /* a busy machine may leave a CPU of the guest alone for long */
 #define TURNS 200u
 
 /* Also true with one CPU, where the probe then says so. */

@@ -8,6 +8,7 @@
 #include "guest-drivers/metal/machine.h"
 
 #define WATCHED_MAX 16u
+#define PATIENCE_SECONDS 5u /* a busy machine may leave a CPU of the guest alone for long */
 #define WINDOW 0xFE400000u /* below the I/O APIC: no RAM, no framebuffer; 2 MiB of its own page table */
 #define PAGE_PRESENT 0x3u
 #define ENTRIES 512u
@@ -146,7 +147,7 @@ static bool apic_timer(uint64_t ns)
 	before = vector_count(0, VECTOR_TIMER);
 	start = tsc_read();
 	timer_start(ns);
-	while (vector_count(0, VECTOR_TIMER) == before && tsc_read() - start < tsc_hz()) {
+	while (vector_count(0, VECTOR_TIMER) == before && tsc_read() - start < PATIENCE_SECONDS * tsc_hz()) {
 		take_interrupts();
 	}
 	return vector_count(0, VECTOR_TIMER) != before;
@@ -190,7 +191,8 @@ static bool cpu_begin(uint32_t cpu, void (*work)(void *context), void *context)
 
 static bool cpu_wait(uint32_t cpu)
 {
-	for (uint64_t start = tsc_read(); workers[cpu].busy && tsc_read() - start < tsc_hz();) {
+	for (uint64_t start = tsc_read();
+	     workers[cpu].busy && tsc_read() - start < PATIENCE_SECONDS * tsc_hz();) {
 		take_interrupts();
 	}
 	return !workers[cpu].busy;
