@@ -131,7 +131,7 @@ $(B)/covbin/%: tests/loopback/%.c $(B)/cov/libjanus.a $(LOOPBACK_LIB)
 .DEFAULT_GOAL := help
 .SECONDARY: $(FAULT_OBJ)
 .PHONY: help deps guests iso certify-iso examples run shell test unit loopback faults faults-quick tsan fuzz-smoke fuzz fuzz-check mutants \
-	system soak hostile lint format cover bench bench-check bench-baseline certify certify-quick certify-guest certify-peers \
+	system soak hostile lint format cover bench bench-check bench-baseline certify certify-hosted certify-quick certify-guest certify-peers \
 	certify-verify certify-browser certify-seeded clean own-guests
 
 help:
@@ -347,11 +347,13 @@ certify-browser: deps
 	@dpkg-query -W chromium > /dev/null 2>&1 || $(SUDO) apt-get install -y -qq --no-install-recommends chromium > /dev/null
 	$(PYTHON) tests/certify/browser.py $(PACK)
 
-# What make test runs of it: each face once, and ten seeded wrong answers.
+# What make test runs of it: each face once in a process, and ten seeded wrong answers. certify-quick: each face once, booted.
+certify-hosted: $(B)/certify/hosted
+	$(PYTHON) tests/certify/certify.py --hosted $(B)/certify/hosted --out $(B)/certify-hosted
+	$(PYTHON) tests/certify/seeded.py --quick
 certify-quick: guests certify-guest
 	$(MAKE) --no-print-directory -j2 $(B)/janus.elf
 	$(PYTHON) tests/certify/certify.py --quick --no-guests --out $(B)/certify-quick
-	$(PYTHON) tests/certify/seeded.py --quick
 
 # Does a wrong answer make its own row fail, and only that?
 certify-seeded: deps
@@ -375,7 +377,7 @@ bench-baseline: deps guests
 	$(MAKE) -j2 $(B)/janus.elf certify-guest
 	$(PYTHON) tests/bench/bench.py --guests --write-baseline
 
-PARTS := lint unit loopback faults-quick tsan fuzz-smoke system certify-quick bench-check
+PARTS := lint unit loopback faults-quick tsan fuzz-smoke system certify-hosted bench-check
 test: deps guests abi-headers
 	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf own-guests $(UNIT_BIN) $(LOOPBACK_BIN) $(FAULT_BIN) $(LOOPBACK_TSAN) $(FUZZ_BIN) > $(B)/build.log 2>&1 \
 		|| { grep -E 'error|Error' $(B)/build.log | head -n 20; exit 1; }
