@@ -452,7 +452,7 @@ def test_a_run_on_all_faces(tmp_path, capsys):
     assert report["summary"]["verdict"] == judge.PASS and verify.check(args.out)[0] == []
     assert all(machine.killed for machine in janus.machines)
     main, echo = janus.tables[0]
-    assert main["cmdline"] == "mode=probe cpus=1" and echo["cmdline"] == "mode=echo"
+    assert main["cmdline"] == "mode=probe cpus=1 pace=50000" and echo["cmdline"] == "mode=echo"
     assert main["nics"][0]["switch"] == echo["nics"][0]["switch"]
     with open(main["disks"][0]["source"].removeprefix("ram:"), "rb") as file:
         data = file.read()
