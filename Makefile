@@ -371,7 +371,7 @@ mutants: deps
 bench: deps guests
 	$(MAKE) -j2 $(B)/janus.elf certify-guest
 	$(PYTHON) tests/bench/bench.py $(if $(CPU),$(OF_CPU),--guests --peers $(or $(PEERS),xen$(comma)kvm))
-bench-check: certify-guest
+bench-check: $(B)/janus.elf certify-guest
 	$(PYTHON) tests/bench/bench.py --check
 bench-baseline: deps guests
 	$(MAKE) -j2 $(B)/janus.elf certify-guest

@@ -47,12 +47,6 @@ static void put_signed(struct writer *w, int64_t value)
 	put_number(w, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10);
 }
 
-static void put_hex(struct writer *w, uint64_t value)
-{
-	put_text(w, "0x");
-	put_number(w, value, 16);
-}
-
 /* One of %lu %lx %ld. */
 static void put_long(struct writer *w, char kind, long value)
 {
@@ -61,7 +55,7 @@ static void put_long(struct writer *w, char kind, long value)
 		put_number(w, (uint64_t)value, 10);
 		break;
 	case 'x':
-		put_hex(w, (uint64_t)value);
+		put_number(w, (uint64_t)value, 16);
 		break;
 	default:
 		put_signed(w, value);
@@ -90,7 +84,7 @@ size_t text_format_list(char *to, size_t room, const char *format, va_list list)
 			put_number(&w, va_arg(list, unsigned int), 10);
 			break;
 		case 'x':
-			put_hex(&w, va_arg(list, unsigned int));
+			put_number(&w, va_arg(list, unsigned int), 16);
 			break;
 		case 'd':
 			put_signed(&w, va_arg(list, int));

@@ -9,7 +9,7 @@
 #include "base/compiler.h"
 
 /*
- * %s %c %u %x %d %lu %lx %ld %% into @to, cut to @room bytes with the NUL; %x and %lx print "0x". Returns the length of
+ * %s %c %u %x %d %lu %lx %ld %% into @to, cut to @room bytes with the NUL; Returns the length of
  * what stands there. Any other conversion is copied as it is. A NULL for %s is "(none)".
  */
 size_t text_format_list(char *to, size_t room, const char *format, va_list list);

@@ -6,9 +6,6 @@
 #include "guest-drivers/certify/tap.h"
 #include "guest-drivers/text.h"
 
-#define LEAVES_FIRST 0x40000000u
-#define LEAVES_STEP 0x100u
-#define LEAVES_LAST 0x4000FF00u
 #define POLLS_PER_US 1u
 
 /* ------------------------------------------------------------------ a probe's words */
@@ -28,7 +25,7 @@ bool probe_check(struct probe *p, bool holds, const char *format, ...)
 
 bool probe_equal(struct probe *p, uint64_t got, uint64_t wanted, const char *what)
 {
-	return probe_check(p, got == wanted, "%s: %lx, not %lx", what, (unsigned long)got,
+	return probe_check(p, got == wanted, "%s: 0x%lx, not 0x%lx", what, (unsigned long)got,
 	                   (unsigned long)wanted);
 }
 
@@ -172,20 +169,6 @@ void certify_xen_down(struct certify *c)
 
 /* ------------------------------------------------------------------ all rows */
 
-/* Where the leaves with @ebx, @ecx, @edx begin; 0: nowhere. */
-static uint32_t leaves_find(struct certify *c, const char signature[13])
-{
-	for (uint32_t leaf = LEAVES_FIRST; leaf <= LEAVES_LAST; leaf += LEAVES_STEP) {
-		uint32_t regs[4];
-
-		certify_cpuid(c, leaf, 0, regs);
-		if (memcmp(&regs[1], signature, 12) == 0) {
-			return leaf;
-		}
-	}
-	return 0;
-}
-
 /* "table.row" is @id, or @id is the table's name. */
 static bool row_is(const struct row_table *table, const struct row *row, const char *id)
 {
@@ -197,8 +180,8 @@ static bool row_is(const struct row_table *table, const struct row *row, const c
 
 static bool face_is_there(const struct certify *c, enum row_need need)
 {
-	return need == NEED_NOTHING || (need == NEED_HYPERV && c->hv_base != 0) ||
-	       (need == NEED_XEN && c->xen_base != 0);
+	return need == NEED_NOTHING || (need == NEED_HYPERV && c->faces.hyperv_base != 0) ||
+	       (need == NEED_XEN && c->faces.xen_base != 0);
 }
 
 /* Why the row is not probed; NULL: it is. */
@@ -211,7 +194,7 @@ static const char *why_not(struct certify *c, const struct row_table *table, con
 	if (c->options.only != NULL && !row_is(table, row, c->options.only)) {
 		return "not asked for";
 	}
-	if (c->hv_base == 0 && c->xen_base == 0) {
+	if (c->faces.hyperv_base == 0 && c->faces.xen_base == 0) {
 		return "neither Hyper-V nor Xen here";
 	}
 	if (!face_is_there(c, table->need)) {
@@ -236,8 +219,7 @@ static void run_row(struct certify *c, const struct row_table *table, const stru
 
 void certify_find(struct certify *c)
 {
-	c->hv_base = leaves_find(c, "Microsoft Hv");
-	c->xen_base = leaves_find(c, "XenVMMXenVMM");
+	face_find(&c->faces, c->guest);
 }
 
 static uint8_t *upcall_byte(void *context, uint32_t cpu)

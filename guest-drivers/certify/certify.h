@@ -11,6 +11,7 @@
 #ifndef GUEST_DRIVERS_CERTIFY_H
 #define GUEST_DRIVERS_CERTIFY_H
 
+#include "guest-drivers/face.h"
 #include "guest-drivers/hyperv/hyperv.h"
 #include "guest-drivers/xen/xen.h"
 
@@ -179,7 +180,7 @@ struct certify {
 	void (*line)(void *context, const char *text);
 	void *line_context;
 
-	uint32_t hv_base, xen_base; /* CPUID leaves of the faces found; 0: not there */
+	struct face_found faces;
 	struct hv_guest hv;
 	struct xen_guest xen;
 	bool hv_is_started, hv_is_connected, xen_is_started;
@@ -189,7 +190,7 @@ struct certify {
 	bool reached; /* the row of options.after was seen, or there is none */
 };
 
-/* Finds the faces: sets hv_base and xen_base. certify_run() begins with it. */
+/* Finds the faces. certify_run() begins with it. */
 void certify_find(struct certify *c);
 /* Probes all rows; c->passed, failed, skipped tell the end. guest, machine, options and line are set by the caller. */
 void certify_run(struct certify *c);

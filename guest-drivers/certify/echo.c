@@ -24,7 +24,7 @@ bool echo_run(struct certify *c)
 	enum io_face face;
 
 	certify_find(c);
-	face = c->hv_base != 0 ? IO_HYPERV : IO_XEN;
+	face = c->faces.hyperv_base != 0 ? IO_HYPERV : IO_XEN;
 	card.take = answer;
 	if (!io_card_open(&p, &card, face)) {
 		certify_say(c, "# %s%s", p.failed, p.skip);

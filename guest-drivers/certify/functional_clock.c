@@ -75,9 +75,9 @@ static uint64_t distance(uint64_t a, uint64_t b)
 /* Brings up what there is of the two faces. False: a check has failed. */
 static bool faces_up(struct probe *p)
 {
-	bool good = p->c->hv_base == 0 || certify_hv_started(p) != NULL;
+	bool good = p->c->faces.hyperv_base == 0 || certify_hv_started(p) != NULL;
 
-	return (p->c->xen_base == 0 || certify_xen_started(p) != NULL) && good;
+	return (p->c->faces.xen_base == 0 || certify_xen_started(p) != NULL) && good;
 }
 
 /* ------------------------------------------------------------------ none goes back */
@@ -96,8 +96,8 @@ static void look_once(struct look *look)
 	uint64_t now[3];
 
 	now[0] = c->machine->tsc();
-	now[1] = c->hv_base == 0 ? 0 : clock_hyperv_ns(c);
-	now[2] = c->xen_base == 0 || look->cpu >= XEN_LEGACY_MAX_VCPUS
+	now[1] = c->faces.hyperv_base == 0 ? 0 : clock_hyperv_ns(c);
+	now[2] = c->faces.xen_base == 0 || look->cpu >= XEN_LEGACY_MAX_VCPUS
 	                 ? look->latest[2]
 	                 : xen_ns(c, look->cpu, c->machine->tsc());
 	for (uint32_t i = 0; i < 3; i++) {
@@ -143,7 +143,7 @@ void probe_hyperv_page_and_counter(struct probe *p)
 	uint64_t old = 0;
 	bool valid;
 
-	if (p->c->hv_base == 0) {
+	if (p->c->faces.hyperv_base == 0) {
 		probe_skip(p, "no Hyper-V here");
 		return;
 	}
@@ -183,7 +183,7 @@ void probe_xen_clock_rate(struct probe *p)
 	uint64_t ns;
 	uint64_t by_tsc;
 
-	if (p->c->xen_base == 0) {
+	if (p->c->faces.xen_base == 0) {
 		probe_skip(p, "no Xen here");
 		return;
 	}
@@ -222,7 +222,7 @@ void probe_clocks_of_both_faces(struct probe *p)
 	struct both_clocks last;
 	uint64_t took;
 
-	if (p->c->hv_base == 0 || p->c->xen_base == 0) {
+	if (p->c->faces.hyperv_base == 0 || p->c->faces.xen_base == 0) {
 		probe_skip(p, "not both faces here");
 		return;
 	}
@@ -299,14 +299,14 @@ void probe_hyperv_timer(struct probe *p)
 {
 	uint32_t regs[4];
 
-	if (p->c->hv_base == 0) {
+	if (p->c->faces.hyperv_base == 0) {
 		probe_skip(p, "no Hyper-V here");
 		return;
 	}
 	if (needs_machine(p) || certify_hv_started(p) == NULL) {
 		return;
 	}
-	certify_cpuid(p->c, p->c->hv_base + 3, 0, regs);
+	certify_cpuid(p->c, p->c->faces.hyperv_base + 3, 0, regs);
 	if ((regs[3] & HV_STIMER_DIRECT_MODE_AVAILABLE) == 0) {
 		probe_skip(p, "no direct mode of synthetic timers is offered");
 		return;
@@ -367,7 +367,7 @@ void probe_xen_timer(struct probe *p)
 	struct xen_guest *x;
 	struct xen_wait wait;
 
-	if (p->c->xen_base == 0) {
+	if (p->c->faces.xen_base == 0) {
 		probe_skip(p, "no Xen here");
 		return;
 	}

@@ -39,11 +39,11 @@ static void read_leaves(void *context)
 	struct leaves *leaves = context;
 
 	memset(leaves->regs, 0, sizeof(leaves->regs));
-	if (leaves->c->hv_base != 0) {
-		certify_cpuid(leaves->c, leaves->c->hv_base + 1, 0, leaves->regs[0]);
+	if (leaves->c->faces.hyperv_base != 0) {
+		certify_cpuid(leaves->c, leaves->c->faces.hyperv_base + 1, 0, leaves->regs[0]);
 	}
-	if (leaves->c->xen_base != 0) {
-		certify_cpuid(leaves->c, leaves->c->xen_base + 1, 0, leaves->regs[1]);
+	if (leaves->c->faces.xen_base != 0) {
+		certify_cpuid(leaves->c, leaves->c->faces.xen_base + 1, 0, leaves->regs[1]);
 	}
 }
 
@@ -143,11 +143,11 @@ static bool lacks_hint(struct probe *p, uint32_t bit, const char *what)
 {
 	uint32_t regs[4] = {0};
 
-	if (p->c->hv_base == 0) {
+	if (p->c->faces.hyperv_base == 0) {
 		probe_skip(p, "no Hyper-V here");
 		return true;
 	}
-	certify_cpuid(p->c, p->c->hv_base + 4, 0, regs);
+	certify_cpuid(p->c, p->c->faces.hyperv_base + 4, 0, regs);
 	if ((regs[0] & bit) == 0) {
 		probe_skip(p, "%s not offered", what);
 	}
@@ -199,7 +199,7 @@ static bool send_xen(struct probe *p, uint32_t cpu)
 
 void probe_xen_ipi(struct probe *p)
 {
-	if (p->c->xen_base == 0) {
+	if (p->c->faces.xen_base == 0) {
 		probe_skip(p, "no Xen here");
 		return;
 	}
@@ -301,7 +301,7 @@ void probe_hyperv_tlb_flush(struct probe *p)
 
 void probe_xen_tlb_flush(struct probe *p)
 {
-	if (p->c->xen_base == 0) {
+	if (p->c->faces.xen_base == 0) {
 		probe_skip(p, "no Xen here");
 	} else if (!needs_cpus(p) && certify_xen_started(p) != NULL) {
 		probe_flush(p, flush_xen);
@@ -365,7 +365,7 @@ void probe_both_at_once(struct probe *p)
 	struct io_disk hyperv;
 	struct io_disk xen;
 
-	if (p->c->hv_base == 0 || p->c->xen_base == 0) {
+	if (p->c->faces.hyperv_base == 0 || p->c->faces.xen_base == 0) {
 		probe_skip(p, "not both faces here");
 		return;
 	}

@@ -118,11 +118,11 @@ bool io_disk_open(struct probe *p, struct io_disk *disk, enum io_face face)
 	struct guest_page page;
 
 	*disk = (struct io_disk){.face = face, .c = p->c};
-	if (face == IO_HYPERV && p->c->hv_base == 0) {
+	if (face == IO_HYPERV && p->c->faces.hyperv_base == 0) {
 		probe_skip(p, "no Hyper-V here");
 		return false;
 	}
-	if (face == IO_XEN && p->c->xen_base == 0) {
+	if (face == IO_XEN && p->c->faces.xen_base == 0) {
 		probe_skip(p, "no Xen here");
 		return false;
 	}

@@ -88,11 +88,11 @@ bool io_card_open(struct probe *p, struct io_card *card, enum io_face face)
 	card->face = face;
 	card->c = p->c;
 	card->take = take;
-	if (face == IO_HYPERV && p->c->hv_base == 0) {
+	if (face == IO_HYPERV && p->c->faces.hyperv_base == 0) {
 		probe_skip(p, "no Hyper-V here");
 		return false;
 	}
-	if (face == IO_XEN && p->c->xen_base == 0) {
+	if (face == IO_XEN && p->c->faces.xen_base == 0) {
 		probe_skip(p, "no Xen here");
 		return false;
 	}

@@ -43,7 +43,7 @@ static void ask(struct probe *p, uint32_t regs[4])
 			                  "the leaf is not the same on processor %u", cpu);
 		}
 	}
-	probe_note(p, "%x %x %x %x", regs[0], regs[1], regs[2], regs[3]);
+	probe_note(p, "0x%x 0x%x 0x%x 0x%x", regs[0], regs[1], regs[2], regs[3]);
 }
 
 static void probe_vendor(struct probe *p)
@@ -52,7 +52,7 @@ static void probe_vendor(struct probe *p)
 
 	ask(p, regs);
 	(void)probe_check(p, regs[0] >= HYPERV_CPUID_IMPLEMENT_LIMITS && regs[0] <= LEAF_ANY_LAST,
-	                  "the highest leaf is %x", regs[0]);
+	                  "the highest leaf is 0x%x", regs[0]);
 	(void)probe_equal(p, regs[1], HYPERV_VENDOR_EBX, "vendor, EBX");
 	(void)probe_equal(p, regs[2], HYPERV_VENDOR_ECX, "vendor, ECX");
 	(void)probe_equal(p, regs[3], HYPERV_VENDOR_EDX, "vendor, EDX");
@@ -92,9 +92,10 @@ static void probe_features(struct probe *p)
 	uint32_t regs[4];
 
 	ask(p, regs);
-	(void)probe_check(p, (regs[0] & needed) == needed, "no hypercall or VP index MSR: EAX is %x",
+	(void)probe_check(p, (regs[0] & needed) == needed, "no hypercall or VP index MSR: EAX is 0x%x",
 	                  regs[0]);
-	(void)probe_check(p, (regs[1] & roots) == 0, "privileges of the root partition: EBX is %x", regs[1]);
+	(void)probe_check(p, (regs[1] & roots) == 0, "privileges of the root partition: EBX is 0x%x",
+	                  regs[1]);
 	(void)probe_check(p,
 	                  (regs[3] & HV_FEATURE_FREQUENCY_MSRS_AVAILABLE) == 0 ||
 	                          (regs[0] & HV_ACCESS_FREQUENCY_MSRS) != 0,
@@ -154,7 +155,7 @@ static void probe_hardware(struct probe *p)
 	ask(p, regs);
 	probe_offer(p, says.leaf_max >= HYPERV_CPUID_HARDWARE_FEATURES);
 	(void)probe_check(p, (regs[1] | regs[2] | regs[3]) == 0, "reserved registers are not 0");
-	(void)probe_check(p, p->offered || regs[0] == 0, "beyond the highest leaf, EAX is %x", regs[0]);
+	(void)probe_check(p, p->offered || regs[0] == 0, "beyond the highest leaf, EAX is 0x%x", regs[0]);
 }
 
 /* What tells that a leaf of those that Janus has not says something. */
@@ -197,7 +198,7 @@ static void probe_zero(struct probe *p)
 	probe_offer(p, is_offered(&says, leaf, regs));
 	if (!p->offered) {
 		(void)probe_check(p, (regs[0] | regs[1] | regs[2] | regs[3]) == 0,
-		                  "not offered, and not zero: %x %x %x %x", regs[0], regs[1], regs[2],
+		                  "not offered, and not zero: 0x%x 0x%x 0x%x 0x%x", regs[0], regs[1], regs[2],
 		                  regs[3]);
 		return;
 	}

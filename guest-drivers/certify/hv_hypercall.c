@@ -43,7 +43,7 @@ uint64_t hv_probe_call_with(struct probe *p, struct hv_guest *hv, uint64_t contr
 
 void hv_probe_status(struct probe *p, uint64_t result, uint16_t wanted, const char *what)
 {
-	(void)probe_check(p, HV_RESULT_STATUS(result) == wanted, "%s: status %x, not %x", what,
+	(void)probe_check(p, HV_RESULT_STATUS(result) == wanted, "%s: status 0x%x, not 0x%x", what,
 	                  HV_RESULT_STATUS(result), wanted);
 }
 
@@ -141,8 +141,8 @@ bool hv_probe_recommends(struct probe *p, bool recommended, bool is_rep)
 		hv = certify_hv_started(p);
 		status = hv == NULL ? 0 : call_wrong(p, hv, is_rep);
 		(void)probe_check(p, is_refusal(status) || status == HV_STATUS_INVALID_HYPERCALL_INPUT,
-		                  "not recommended, and gets status %x", status);
-		probe_note(p, "not recommended; status %x", status);
+		                  "not recommended, and gets status 0x%x", status);
+		probe_note(p, "not recommended; status 0x%x", status);
 	}
 	return recommended;
 }
@@ -214,12 +214,12 @@ static void probe_unknown(struct probe *p)
 	status = call_wrong(p, hv, told.is_rep);
 	probe_offer(p, told.by_bit ? told.bit : !is_refusal(status));
 	(void)probe_check(p, is_refusal(status) || status == HV_STATUS_INVALID_HYPERCALL_INPUT,
-	                  "a wrong rep count gets status %x", status);
+	                  "a wrong rep count gets status 0x%x", status);
 	if (told.by_bit && !told.only_hint) {
-		(void)probe_check(p, is_refusal(status) != told.bit, "it is %s, and gets status %x",
+		(void)probe_check(p, is_refusal(status) != told.bit, "it is %s, and gets status 0x%x",
 		                  told.bit ? "offered" : "not offered", status);
 	}
-	probe_note(p, "status %x", status);
+	probe_note(p, "status 0x%x", status);
 }
 
 /* The call as it should be, too: it can do no harm. Nothing is written. */
@@ -235,7 +235,7 @@ static void probe_denied(struct probe *p)
 	}
 	memset(hv->input.bytes, 0xA5, PAGE_BYTES);
 	result = hv_probe_call(hv, p->row->number, 0, input_gpa(hv));
-	(void)probe_check(p, is_refusal(HV_RESULT_STATUS(result)), "not offered, and gets status %x",
+	(void)probe_check(p, is_refusal(HV_RESULT_STATUS(result)), "not offered, and gets status 0x%x",
 	                  HV_RESULT_STATUS(result));
 	for (uint32_t i = 0; i < PAGE_BYTES; i++) {
 		untouched = untouched && hv->input.bytes[i] == 0xA5;
@@ -290,7 +290,7 @@ static bool offers_privilege(struct probe *p, uint32_t privilege)
 	if (!p->offered) {
 		hv = certify_hv_started(p);
 		status = hv == NULL ? HV_STATUS_SUCCESS : call_wrong(p, hv, false);
-		(void)probe_check(p, is_refusal(status), "not offered, and gets status %x", status);
+		(void)probe_check(p, is_refusal(status), "not offered, and gets status 0x%x", status);
 	}
 	return p->offered;
 }
@@ -340,7 +340,7 @@ static void check_message(struct probe *p, struct hv_guest *hv, bool is_there, u
 	(void)probe_check(p,
 	                  status == HV_STATUS_INVALID_PARAMETER ||
 	                          (!is_there && status == HV_STATUS_INVALID_CONNECTION_ID),
-	                  "type %x, size %u: status %x", type, size, status);
+	                  "type 0x%x, size %u: status 0x%x", type, size, status);
 }
 
 static void check_post(struct probe *p, struct hv_guest *hv, bool is_there)

@@ -61,11 +61,11 @@ static void check_masks(struct probe *p, struct hv_guest *hv, uint32_t reps)
 			(void)probe_check(p,
 			                  HV_RESULT_STATUS(result) == HV_STATUS_SUCCESS &&
 			                          HV_RESULT_REPS(result) == reps,
-			                  "flags %lx, mask %lx: %lx", (unsigned long)flags[i],
+			                  "flags 0x%lx, mask 0x%lx: 0x%lx", (unsigned long)flags[i],
 			                  (unsigned long)masks[k], (unsigned long)result);
 		}
 	}
-	probe_note(p, "a reserved flag gets status %x",
+	probe_note(p, "a reserved flag gets status 0x%x",
 	           HV_RESULT_STATUS(flush(p, hv, HV_REPS(reps), BIT64(63), own_mask(hv))));
 }
 
@@ -84,7 +84,7 @@ static void check_reps(struct probe *p, struct hv_guest *hv, uint64_t control, u
 		(void)probe_check(p,
 		                  HV_RESULT_STATUS(result) == HV_STATUS_SUCCESS &&
 		                          HV_RESULT_REPS(result) == tried[i][0],
-		                  "%u reps from %u: %lx", tried[i][0], tried[i][1], (unsigned long)result);
+		                  "%u reps from %u: 0x%lx", tried[i][0], tried[i][1], (unsigned long)result);
 	}
 	hv_probe_status(p, hv_probe_call_with(p, hv, control | HV_REPS(most + 1), &input, header_bytes),
 	                HV_STATUS_INVALID_ALIGNMENT, "more reps than the page holds");

@@ -47,7 +47,7 @@ static void look_at_code(struct probe *p, const uint8_t *page)
 		returns = returns || page[i] == RET;
 	}
 	(void)probe_check(p, returns, "the hypercall page does not begin with code that returns");
-	probe_note(p, "code %x %x %x %x", page[0], page[1], page[2], page[3]);
+	probe_note(p, "code 0x%x 0x%x 0x%x 0x%x", page[0], page[1], page[2], page[3]);
 }
 
 /* Not before the identity is told, and no longer when it is taken back. */
@@ -110,7 +110,7 @@ static uint64_t get_on(struct probe *p, uint32_t cpu)
 	struct remote_read read = {.c = p->c, .msr = (uint32_t)p->row->number};
 
 	(void)probe_check(p, certify_cpu_run(p->c, cpu, read_there, &read) && read.done,
-	                  "processor %u does not read MSR %x", cpu, read.msr);
+	                  "processor %u does not read MSR 0x%x", cpu, read.msr);
 	return read.value;
 }
 
@@ -301,8 +301,8 @@ static void look_at_clock(struct probe *p, const uint8_t *bytes)
 		                  "%lu by the page, and %lu to %lu by the counter", (unsigned long)by_page,
 		                  (unsigned long)before, (unsigned long)after);
 	}
-	probe_note(p, "sequence %u, scale %lx, offset %ld", page.tsc_sequence, (unsigned long)page.tsc_scale,
-	           (long)page.tsc_offset);
+	probe_note(p, "sequence %u, scale 0x%lx, offset %ld", page.tsc_sequence,
+	           (unsigned long)page.tsc_scale, (long)page.tsc_offset);
 }
 
 /* Also before the guest says who it is: Linux does it then. */
@@ -399,9 +399,9 @@ static void probe_crash_control(struct probe *p)
 		return;
 	}
 	value = hv_probe_get(p, HV_X64_MSR_CRASH_CTL);
-	(void)probe_check(p, (value & HV_CRASH_CTL_CRASH_NOTIFY) != 0, "no notification: %lx",
+	(void)probe_check(p, (value & HV_CRASH_CTL_CRASH_NOTIFY) != 0, "no notification: 0x%lx",
 	                  (unsigned long)value);
-	(void)probe_check(p, value << 6 == 0, "bits that mean nothing: %lx", (unsigned long)value);
+	(void)probe_check(p, value << 6 == 0, "bits that mean nothing: 0x%lx", (unsigned long)value);
 	(void)hv_probe_put(p, HV_X64_MSR_CRASH_CTL, 0);
 	(void)probe_equal(p, hv_probe_get(p, HV_X64_MSR_CRASH_CTL), value, "after 0 was written");
 	probe_note(p, "takes %s", (value & HV_CRASH_CTL_CRASH_NOTIFY_MSG) != 0 ? "a message" : "no message");
@@ -476,7 +476,7 @@ static void check_apic(struct probe *p, uint32_t msr)
 	uint64_t before;
 
 	if (msr == HV_X64_MSR_EOI) {
-		(void)probe_check(p, !certify_rdmsr(p->c, msr, &value), "EOI reads as %lx",
+		(void)probe_check(p, !certify_rdmsr(p->c, msr, &value), "EOI reads as 0x%lx",
 		                  (unsigned long)value);
 		(void)hv_probe_put(p, msr, 0);
 	} else if (msr == HV_X64_MSR_TPR) {
@@ -494,10 +494,10 @@ static void check_nested_sints(struct probe *p)
 	uint64_t value;
 
 	for (uint32_t msr = HV_X64_MSR_NESTED_SINT0; msr <= HV_X64_MSR_NESTED_SINT15; msr++) {
-		(void)probe_check(p, !certify_rdmsr(p->c, msr, &value), "MSR %x is not offered, and reads",
+		(void)probe_check(p, !certify_rdmsr(p->c, msr, &value), "MSR 0x%x is not offered, and reads",
 		                  msr);
 		(void)probe_check(p, !certify_wrmsr(p->c, msr, HV_SYNIC_SINT_MASKED | HV_PROBE_VECTOR),
-		                  "MSR %x is not offered, and takes a write", msr);
+		                  "MSR 0x%x is not offered, and takes a write", msr);
 	}
 }
 
@@ -515,7 +515,7 @@ static void probe_none(struct probe *p)
 	if (msr >= HV_X64_MSR_EOI && msr <= HV_X64_MSR_TPR) {
 		check_apic(p, msr);
 	} else {
-		probe_note(p, "%lx", (unsigned long)hv_probe_get(p, msr));
+		probe_note(p, "0x%lx", (unsigned long)hv_probe_get(p, msr));
 	}
 }
 

@@ -42,13 +42,13 @@ uint64_t hv_probe_get(struct probe *p, uint32_t msr)
 {
 	uint64_t value = 0;
 
-	(void)probe_check(p, certify_rdmsr(p->c, msr, &value), "reading MSR %x faults", msr);
+	(void)probe_check(p, certify_rdmsr(p->c, msr, &value), "reading MSR 0x%x faults", msr);
 	return value;
 }
 
 bool hv_probe_put(struct probe *p, uint32_t msr, uint64_t value)
 {
-	return probe_check(p, certify_wrmsr(p->c, msr, value), "writing %lx to MSR %x faults",
+	return probe_check(p, certify_wrmsr(p->c, msr, value), "writing 0x%lx to MSR 0x%x faults",
 	                   (unsigned long)value, msr);
 }
 
@@ -61,7 +61,7 @@ void hv_probe_keeps(struct probe *p, uint32_t msr, uint64_t value)
 
 void hv_probe_put_faults(struct probe *p, uint32_t msr, uint64_t value)
 {
-	(void)probe_check(p, !certify_wrmsr(p->c, msr, value), "writing %lx to MSR %x does not fault",
+	(void)probe_check(p, !certify_wrmsr(p->c, msr, value), "writing 0x%lx to MSR 0x%x does not fault",
 	                  (unsigned long)value, msr);
 }
 
@@ -71,10 +71,11 @@ bool hv_probe_offers_msr(struct probe *p, bool offered)
 	uint64_t value = 0;
 
 	probe_offer(p, offered);
-	if (!offered && probe_check(p, !certify_rdmsr(p->c, msr, &value),
-	                            "MSR %x is not offered, and reads as %lx", msr, (unsigned long)value)) {
-		(void)probe_check(p, !certify_wrmsr(p->c, msr, 0), "MSR %x is not offered, and takes a write",
-		                  msr);
+	if (!offered &&
+	    probe_check(p, !certify_rdmsr(p->c, msr, &value), "MSR 0x%x is not offered, and reads as 0x%lx",
+	                msr, (unsigned long)value)) {
+		(void)probe_check(p, !certify_wrmsr(p->c, msr, 0),
+		                  "MSR 0x%x is not offered, and takes a write", msr);
 	}
 	return offered;
 }

@@ -109,8 +109,9 @@ void metal_bench(struct certify *c)
 
 	certify_find(c);
 	certify_say(c, "# janus-certify-bench 1");
-	certify_say(c, "# identity: hyperv=%x xen=%x boot=%s tsc_hz=%lu apic=%s", c->hv_base, c->xen_base,
-	            c->options.boot, (unsigned long)c->machine->tsc_hz, apic_is_x2() ? "x2apic" : "xapic");
+	certify_say(c, "# identity: hyperv=0x%x xen=0x%x boot=%s tsc_hz=%lu apic=%s", c->faces.hyperv_base,
+	            c->faces.xen_base, c->options.boot, (unsigned long)c->machine->tsc_hz,
+	            apic_is_x2() ? "x2apic" : "xapic");
 	interrupt_set_entry(VECTOR_SELF, bench_irq_entry);
 	bench_measure(c, "rdtsc", time_nothing);
 	bench_measure(c, "port_in", time_port_in);
@@ -121,10 +122,10 @@ void metal_bench(struct certify *c)
 	bench_measure(c, "apic_base", time_apic_base);
 	bench_measure(c, "efer", time_efer);
 	bench_measure(c, "self_ipi", time_self_ipi);
-	if (c->hv_base != 0) {
+	if (c->faces.hyperv_base != 0) {
 		good = bench_hyperv(c) && good;
 	}
-	if (c->xen_base != 0) {
+	if (c->faces.xen_base != 0) {
 		good = bench_xen(c) && good;
 	}
 	certify_say(c, good ? "# end" : "Bail out! a face does not come up");

@@ -127,7 +127,7 @@ bool bench_hyperv(struct certify *c)
 	if (hv == NULL) {
 		return false;
 	}
-	certify_cpuid(c, c->hv_base + 3, 0, features);
+	certify_cpuid(c, c->faces.hyperv_base + 3, 0, features);
 	bench_measure(c, "hv_spin_wait", time_spin_wait);
 	bench_measure(c, "hv_unknown", time_unknown);
 	bench_measure(c, "hv_flush_space", time_flush);

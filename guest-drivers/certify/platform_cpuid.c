@@ -22,11 +22,11 @@ static bool leaf_read(struct probe *p, uint32_t leaf, uint32_t subleaf, uint32_t
 	if (max[0] < leaf) {
 		probe_offer(p, false);
 		(void)probe_check(p, leaf != 0 && leaf != 1 && leaf != EXTENDED,
-		                  "the leaf is above the last one, %x", max[0]);
-		probe_note(p, "the last leaf is %x", max[0]);
+		                  "the leaf is above the last one, 0x%x", max[0]);
+		probe_note(p, "the last leaf is 0x%x", max[0]);
 		return false;
 	}
-	probe_note(p, "%x %x %x %x", regs[0], regs[1], regs[2], regs[3]);
+	probe_note(p, "0x%x 0x%x 0x%x 0x%x", regs[0], regs[1], regs[2], regs[3]);
 	return true;
 }
 
@@ -54,7 +54,7 @@ static void leaf_basic_max(struct probe *p)
 	uint32_t regs[4];
 
 	if (row_read(p, regs)) {
-		(void)probe_check(p, regs[0] >= 1, "the last leaf is %x", regs[0]);
+		(void)probe_check(p, regs[0] >= 1, "the last leaf is 0x%x", regs[0]);
 		(void)probe_check(p, printable(&regs[1], 3) && regs[1] != 0, "the vendor is no name");
 	}
 }
@@ -150,7 +150,7 @@ static void leaf_extended_max(struct probe *p)
 	uint32_t regs[4];
 
 	if (row_read(p, regs)) {
-		(void)probe_check(p, regs[0] >= EXTENDED + 8, "the last leaf is %x", regs[0]);
+		(void)probe_check(p, regs[0] >= EXTENDED + 8, "the last leaf is 0x%x", regs[0]);
 	}
 }
 

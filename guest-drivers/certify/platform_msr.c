@@ -35,12 +35,12 @@ static bool read_row(struct probe *p, uint64_t *value)
 	there = certify_rdmsr(p->c, number, value);
 	probe_offer(p, there);
 	if (!there) {
-		(void)probe_check(p, !certify_wrmsr(p->c, number, 0), "%x cannot be read, but written",
+		(void)probe_check(p, !certify_wrmsr(p->c, number, 0), "0x%x cannot be read, but written",
 		                  number);
 		probe_note(p, "reading it is #GP");
 		return false;
 	}
-	probe_note(p, "%lx", (unsigned long)*value);
+	probe_note(p, "0x%lx", (unsigned long)*value);
 	return true;
 }
 
@@ -56,7 +56,7 @@ static void check_keeps(struct probe *p, uint64_t value)
 	uint64_t seen = 0;
 
 	if (read_row(p, &old)) {
-		(void)probe_check(p, write_row(p, value), "writing %lx is #GP", (unsigned long)value);
+		(void)probe_check(p, write_row(p, value), "writing 0x%lx is #GP", (unsigned long)value);
 		(void)probe_check(p, certify_rdmsr(p->c, (uint32_t)p->row->number, &seen),
 		                  "reading it again is #GP");
 		(void)probe_check(p, write_row(p, old), "the old value is #GP");
@@ -97,7 +97,7 @@ static void probe_STORED(struct probe *p)
 	if (read_row(p, &value)) {
 		(void)probe_check(p, write_row(p, value), "its own value is #GP");
 		(void)probe_check(p, certify_rdmsr(p->c, (uint32_t)p->row->number, &again) && again == value,
-		                  "it reads %lx after that", (unsigned long)again);
+		                  "it reads 0x%lx after that", (unsigned long)again);
 	}
 }
 
@@ -162,9 +162,9 @@ static void probe_PLATFORM(struct probe *p)
 	if (!probe_check(p, certify_rdmsr(p->c, 0x1B, &base), "APIC_BASE is #GP")) {
 		return;
 	}
-	(void)probe_check(p, (base & APIC_BASE_ENABLED) != 0, "the local APIC is off: %lx",
+	(void)probe_check(p, (base & APIC_BASE_ENABLED) != 0, "the local APIC is off: 0x%lx",
 	                  (unsigned long)base);
-	probe_note(p, "APIC_BASE %lx", (unsigned long)base);
+	probe_note(p, "APIC_BASE 0x%lx", (unsigned long)base);
 	if (p->row->number != 0x1B) {
 		bool x2 = (base & APIC_BASE_X2) != 0;
 

@@ -35,14 +35,16 @@ static bool needs_machine(struct probe *p)
 	return p->c->machine == NULL;
 }
 
-/* Channel 2 of a PIT, or none: a byte either way; the read ends. */
+/* Channel 2 of a PIT that counts, or 0, as if it had come to its end: a loop that waits for that ends. */
 static void port_pit2(struct probe *p)
 {
 	if (!needs_machine(p)) {
 		uint32_t value = in(p, first_port(p), 1);
+		uint32_t again = in(p, first_port(p), 1);
 
-		(void)probe_check(p, value <= 0xFF, "a byte of %x", value);
-		probe_note(p, "%x", value);
+		(void)probe_check(p, value != 0xFF || again != 0xFF,
+		                  "nobody answers: a loop for its end goes on");
+		probe_note(p, "0x%x 0x%x", value, again);
 	}
 }
 
@@ -52,7 +54,7 @@ static void port_port61(struct probe *p)
 		uint32_t value = in(p, first_port(p), 1);
 
 		(void)probe_equal(p, value & 0xC0, 0, "NMI reasons");
-		probe_note(p, "%x", value);
+		probe_note(p, "0x%x", value);
 	}
 }
 
@@ -62,8 +64,8 @@ static void port_kbc(struct probe *p)
 	if (!needs_machine(p)) {
 		uint32_t value = in(p, first_port(p), 1);
 
-		(void)probe_check(p, value == 0xFF || (value & 0xC0) == 0, "status %x", value);
-		probe_note(p, "%x", value);
+		(void)probe_check(p, value == 0xFF || (value & 0xC0) == 0, "status 0x%x", value);
+		probe_note(p, "0x%x", value);
 	}
 }
 
@@ -86,9 +88,9 @@ static void port_rtc(struct probe *p)
 	valid = in(p, (uint16_t)(first_port(p) + 1), 1);
 	probe_offer(p, seconds != 0xFF || valid != 0xFF);
 	(void)probe_check(p, (seconds == 0xFF && valid == 0xFF) || is_bcd(seconds, 59) || seconds <= 59,
-	                  "%x seconds", seconds);
-	(void)probe_check(p, (valid & RTC_VALID) != 0, "the clock says that it is not valid: %x", valid);
-	probe_note(p, "seconds %x, register D %x", seconds, valid);
+	                  "0x%x seconds", seconds);
+	(void)probe_check(p, (valid & RTC_VALID) != 0, "the clock says that it is not valid: 0x%x", valid);
+	probe_note(p, "seconds 0x%x, register D 0x%x", seconds, valid);
 }
 
 static void port_debug(struct probe *p)
@@ -97,7 +99,7 @@ static void port_debug(struct probe *p)
 		uint32_t value = in(p, first_port(p), 1);
 
 		probe_offer(p, value == 0xE9);
-		(void)probe_check(p, value == 0xE9 || value == 0xFF, "it reads %x", value);
+		(void)probe_check(p, value == 0xE9 || value == 0xFF, "it reads 0x%x", value);
 	}
 }
 
@@ -115,7 +117,7 @@ static void port_uart(struct probe *p)
 	seen = in(p, scratch, 1);
 	out(p, scratch, (uint8_t)old);
 	probe_offer(p, seen == 0x5A);
-	(void)probe_check(p, seen == 0x5A || seen == 0xFF, "the scratch register reads %x", seen);
+	(void)probe_check(p, seen == 0x5A || seen == 0xFF, "the scratch register reads 0x%x", seen);
 }
 
 static void port_reset(struct probe *p)
@@ -123,19 +125,25 @@ static void port_reset(struct probe *p)
 	if (!needs_machine(p)) {
 		uint32_t value = in(p, first_port(p), 1);
 
-		(void)probe_check(p, value == 0xFF || (value & 0x4) == 0, "it reads %x: reset is on", value);
-		probe_note(p, "%x", value);
+		(void)probe_check(p, value == 0xFF || (value & 0x4) == 0, "it reads 0x%x: reset is on",
+		                  value);
+		probe_note(p, "0x%x", value);
 	}
 }
 
+/* Status bits are cleared by ones (ACPI 5.0 4.8.4.1.1). */
 static void port_gpe0(struct probe *p)
 {
 	if (!needs_machine(p)) {
 		uint32_t value = in(p, first_port(p), 2);
+		uint32_t again;
 
-		probe_offer(p, value != 0xFFFF);
-		(void)probe_check(p, value <= 0xFFFF, "status %x", value);
-		probe_note(p, "status %x", value);
+		p->c->machine->port_out(first_port(p), 2, 0xFFFF);
+		again = in(p, first_port(p), 2);
+		probe_offer(p, value != 0xFFFF || again != 0xFFFF);
+		(void)probe_check(p, again == 0 || (value == 0xFFFF && again == 0xFFFF),
+		                  "0x%x after it was cleared", again);
+		probe_note(p, "status 0x%x", value);
 	}
 }
 

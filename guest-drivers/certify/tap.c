@@ -45,16 +45,15 @@ static const char *quoted(char to[QUOTED_BYTES], const char *text)
 	return to;
 }
 
-/* The 12 bytes of a signature or of the CPU's name. */
-static const char *name_of(char to[13], uint32_t a, uint32_t b, uint32_t c)
+/* The 12 bytes of the CPU's name, which need not be text. */
+static const char *name_of(char to[13], const uint32_t basic[4])
 {
-	const uint32_t words[3] = {a, b, c};
+	const uint32_t words[3] = {basic[1], basic[3], basic[2]};
 
 	memcpy(to, words, 12);
 	to[12] = 0;
 	for (uint32_t i = 0; i < 12; i++) {
-		to[i] = to[i] >= ' ' && to[i] <= '~' && to[i] != '"' ? to[i] : '?';
-		to[i] = words[0] == 0 && words[1] == 0 && words[2] == 0 ? '-' : to[i];
+		to[i] = to[i] >= ' ' && to[i] <= '~' && to[i] != '"' ? to[i] : '-';
 	}
 	return to;
 }
@@ -62,21 +61,18 @@ static const char *name_of(char to[13], uint32_t a, uint32_t b, uint32_t c)
 static void say_identity(struct certify *c)
 {
 	uint32_t basic[4];
-	uint32_t first[4];
 	uint32_t features[4];
 	char cpu[13];
-	char signature[13];
 
 	certify_cpuid(c, 0, 0, basic);
 	certify_cpuid(c, 1, 0, features);
-	certify_cpuid(c, 0x40000000u, 0, first);
-	certify_say(c, "# identity: hyperv=%x xen=%x signature=\"%s\" cpu=\"%s\" cpu_signature=%x",
-	            c->hv_base, c->xen_base, name_of(signature, first[1], first[2], first[3]),
-	            name_of(cpu, basic[1], basic[3], basic[2]), features[0]);
+	certify_say(c, "# identity: hyperv=0x%x xen=0x%x signature=\"%s\" cpu=\"%s\" cpu_signature=0x%x",
+	            c->faces.hyperv_base, c->faces.xen_base,
+	            c->faces.count == 0 ? "" : c->faces.signatures[0].text, name_of(cpu, basic), features[0]);
 	certify_say(c, "# identity: boot=%s vcpus=%u tsc_hz=%lu", c->options.boot,
 	            c->machine == NULL ? 1u : c->machine->cpu_count,
 	            c->machine == NULL ? 0ul : (unsigned long)c->machine->tsc_hz);
-	if (c->hv_base == 0 && c->xen_base == 0) {
+	if (c->faces.hyperv_base == 0 && c->faces.xen_base == 0) {
 		certify_say(c, "# note: neither Hyper-V's nor Xen's leaves are there; all rows are skipped");
 	}
 }

@@ -56,13 +56,13 @@ static uint32_t take_value(struct probe *p, struct card *card, uint32_t oid)
 	struct rndis_query_complete reply;
 
 	if (!probe_check(p, card->net.control_bytes >= OFFSET_BASE + sizeof(reply),
-	                 "object %x: a reply of %u bytes", oid, card->net.control_bytes)) {
+	                 "object 0x%x: a reply of %u bytes", oid, card->net.control_bytes)) {
 		return CARD_NO_REPLY;
 	}
 	memcpy(&reply, card->net.control + OFFSET_BASE, sizeof(reply));
 	if (reply.status != RNDIS_STATUS_SUCCESS) {
 		(void)probe_check(p, reply.info_buflen == 0 && reply.info_buf_offset == 0,
-		                  "object %x: refused, with %u bytes at %u", oid, reply.info_buflen,
+		                  "object 0x%x: refused, with %u bytes at %u", oid, reply.info_buflen,
 		                  reply.info_buf_offset);
 		return reply.status;
 	}
@@ -70,7 +70,7 @@ static uint32_t take_value(struct probe *p, struct card *card, uint32_t oid)
 	                 reply.info_buf_offset >= sizeof(reply) && reply.info_buf_offset <= room &&
 	                         reply.info_buflen <= room - reply.info_buf_offset &&
 	                         reply.info_buflen <= sizeof(card->value),
-	                 "object %x: %u bytes at %u of %u", oid, reply.info_buflen, reply.info_buf_offset,
+	                 "object 0x%x: %u bytes at %u of %u", oid, reply.info_buflen, reply.info_buf_offset,
 	                 room)) {
 		return CARD_NO_REPLY;
 	}
@@ -85,7 +85,7 @@ uint32_t card_query(struct probe *p, struct card *card, uint32_t oid, const void
 
 	card->value_bytes = 0;
 	memset(card->value, 0, sizeof(card->value));
-	if (!probe_check(p, hv_netvsc_ask(&card->net, &message, bytes_of(bytes)), "object %x: no reply",
+	if (!probe_check(p, hv_netvsc_ask(&card->net, &message, bytes_of(bytes)), "object 0x%x: no reply",
 	                 oid)) {
 		return CARD_NO_REPLY;
 	}
@@ -149,7 +149,7 @@ bool card_check_query(struct probe *p, struct card *card, uint32_t min, uint32_t
 
 		status = card_query(p, card, oid, zeros, in);
 		(void)probe_check(p, status == RNDIS_STATUS_SUCCESS && card->value_bytes == bytes,
-		                  "with %u bytes of input: status %x, %u bytes", in, status,
+		                  "with %u bytes of input: status 0x%x, %u bytes", in, status,
 		                  card->value_bytes);
 	}
 	check_outside(p, card, RNDIS_MSG_QUERY);
@@ -181,15 +181,15 @@ void card_check_bad_set(struct probe *p, struct card *card, const void *value, u
 {
 	uint32_t status = card_set(card, (uint32_t)p->row->number, value, bytes);
 
-	(void)probe_check(p, status != RNDIS_STATUS_SUCCESS && status != CARD_NO_REPLY, "%s: status %x", what,
-	                  status);
+	(void)probe_check(p, status != RNDIS_STATUS_SUCCESS && status != CARD_NO_REPLY, "%s: status 0x%x",
+	                  what, status);
 }
 
 bool card_check_set(struct probe *p, struct card *card, const void *value, uint32_t bytes)
 {
 	uint32_t status = card_set(card, (uint32_t)p->row->number, value, bytes);
 
-	return probe_check(p, status == RNDIS_STATUS_SUCCESS, "SET of %u bytes: status %x", bytes, status);
+	return probe_check(p, status == RNDIS_STATUS_SUCCESS, "SET of %u bytes: status 0x%x", bytes, status);
 }
 
 uint32_t card_value32(const struct card *card)

@@ -139,7 +139,7 @@ bool disk_check_good(struct probe *p, const struct disk *disk, uint32_t bytes, c
 	}
 	return probe_check(p, disk->answered, "%s: no answer", what) &&
 	       probe_check(p, srb->srb_status == SRB_STATUS_SUCCESS && srb->scsi_status == SAM_STAT_GOOD,
-	                   "%s: SRB status %x, SCSI status %x, sense %x", what, srb->srb_status,
+	                   "%s: SRB status 0x%x, SCSI status 0x%x, sense 0x%x", what, srb->srb_status,
 	                   srb->scsi_status, srb->u.sense_data[12]) &&
 	       probe_check(p, srb->data_transfer_length == bytes, "%s: %u bytes, not %u", what,
 	                   srb->data_transfer_length, bytes) &&
@@ -152,17 +152,17 @@ static bool check_sense_data(struct probe *p, const struct vmscsi_request *srb, 
 {
 	const uint8_t *sense = srb->u.sense_data;
 
-	return probe_check(p, srb->scsi_status == SAM_STAT_CHECK_CONDITION, "%s: SCSI status %x", what,
+	return probe_check(p, srb->scsi_status == SAM_STAT_CHECK_CONDITION, "%s: SCSI status 0x%x", what,
 	                   srb->scsi_status) &&
 	       probe_check(p, (srb->srb_status & SRB_STATUS_AUTOSENSE_VALID) != 0, "%s: no sense data",
 	                   what) &&
 	       probe_check(p,
 	                   srb->sense_info_length >= SCSI_SENSE_FIXED_BYTES &&
 	                           (sense[0] & 0x7F) == SCSI_SENSE_FIXED_CURRENT && sense[7] >= 10,
-	                   "%s: %u bytes of sense, format %x", what, srb->sense_info_length, sense[0]) &&
+	                   "%s: %u bytes of sense, format 0x%x", what, srb->sense_info_length, sense[0]) &&
 	       probe_check(p, (sense[2] & 0xF) == key && sense[12] == code && sense[13] == 0,
-	                   "%s: sense %x/%x/%x, not %x/%x", what, sense[2] & 0xFu, sense[12], sense[13], key,
-	                   code) &&
+	                   "%s: sense 0x%x/0x%x/0x%x, not 0x%x/0x%x", what, sense[2] & 0xFu, sense[12],
+	                   sense[13], key, code) &&
 	       probe_check(p, srb->data_transfer_length == 0, "%s: %u bytes moved", what,
 	                   srb->data_transfer_length);
 }
@@ -172,7 +172,8 @@ bool disk_check_sense(struct probe *p, const struct disk *disk, uint8_t key, uin
 	uint32_t status = disk->srb.srb_status & ~(SRB_STATUS_AUTOSENSE_VALID | SRB_STATUS_QUEUE_FROZEN);
 
 	return probe_check(p, disk->answered, "%s: no answer", what) &&
-	       probe_check(p, status == SRB_STATUS_ERROR, "%s: SRB status %x", what, disk->srb.srb_status) &&
+	       probe_check(p, status == SRB_STATUS_ERROR, "%s: SRB status 0x%x", what,
+	                   disk->srb.srb_status) &&
 	       check_sense_data(p, &disk->srb, key, code, what);
 }
 
@@ -191,7 +192,7 @@ static void check_absent_at(struct probe *p, struct disk *disk, struct cdb cdb, 
 	disk_read(disk, cdb, 512);
 	status = disk->srb.srb_status & ~(SRB_STATUS_AUTOSENSE_VALID | SRB_STATUS_QUEUE_FROZEN);
 	if (probe_check(p, disk->answered && status == SRB_STATUS_INVALID_LUN,
-	                "path %u, LUN %u, which is not there: SRB status %x", path, lun,
+	                "path %u, LUN %u, which is not there: SRB status 0x%x", path, lun,
 	                disk->srb.srb_status)) {
 		(void)check_sense_data(p, &disk->srb, SCSI_SENSE_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED,
 		                       "a LUN that is not there");

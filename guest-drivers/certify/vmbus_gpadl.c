@@ -94,7 +94,7 @@ static void check_good(struct probe *p, struct bus *b, const struct list *list, 
 	uint32_t status = 0;
 
 	if (probe_check(p, list_ask(b->hv, list, words, &status), "%s: no answer", what) &&
-	    probe_check(p, status == VMBUS_STATUS_SUCCESS, "%s: status %x", what, status)) {
+	    probe_check(p, status == VMBUS_STATUS_SUCCESS, "%s: status 0x%x", what, status)) {
 		(void)probe_check(p, bus_gpadl_end(b, list->head.child_relid, list->head.gpadl),
 		                  "%s: not torn down", what);
 	}
@@ -176,11 +176,11 @@ static void check_doubled(struct probe *p, struct bus *b)
 	uint32_t status = VMBUS_STATUS_UNSUCCESSFUL;
 
 	if (!probe_check(p, list_ask(b->hv, &list, 3, &status) && status == VMBUS_STATUS_SUCCESS,
-	                 "a list of two pages: status %x", status)) {
+	                 "a list of two pages: status 0x%x", status)) {
 		return;
 	}
 	(void)probe_check(p, list_ask(b->hv, &list, 3, &status) && status != VMBUS_STATUS_SUCCESS,
-	                  "a list whose id is in use: status %x", status);
+	                  "a list whose id is in use: status 0x%x", status);
 	(void)probe_check(p, bus_gpadl_end(b, b->relid, id), "a doubled id ends the first list");
 }
 
@@ -253,7 +253,7 @@ static void check_long(struct probe *p, struct bus *b, uint32_t pages, uint32_t 
 	(void)probe_check(p, hv_bus_await(b->hv) && created_now(b, &status), "a list of %u pages: no answer",
 	                  pages);
 	if (probe_check(p, (status == VMBUS_STATUS_SUCCESS) == (bad_at == 0),
-	                "a list of %u pages%s: status %x", pages, bad_at == 0 ? "" : ", one bad", status) &&
+	                "a list of %u pages%s: status 0x%x", pages, bad_at == 0 ? "" : ", one bad", status) &&
 	    bad_at == 0) {
 		(void)probe_check(p, bus_gpadl_end(b, b->relid, id), "a list of %u pages: not torn down",
 		                  pages);
@@ -277,7 +277,7 @@ void bus_body_gpadl_body(struct probe *p, struct bus *b)
 	check_long(p, b, FRAMES_IN_HEADER + 3, BODY_WORDS, 3);
 	/* Behind a list that is whole it is of none. */
 	if (probe_check(p, list_ask(b->hv, &list, 3, &status) && status == VMBUS_STATUS_SUCCESS,
-	                "a list of two pages: status %x", status)) {
+	                "a list of two pages: status 0x%x", status)) {
 		bad = b->hv->bus.bad_messages;
 		(void)!body_post(b, &body, 1);
 		(void)probe_check(p, bus_gpadl_end(b, b->relid, id), "a body too many: no TORNDOWN");

@@ -51,7 +51,7 @@ static bool contact_with(struct probe *p, struct hv_guest *hv, uint32_t version)
 	}
 	hv->bus.version = version;
 	if (version >= VERSION_WIN10_V5) {
-		(void)probe_check(p, response.msg_conn_id != 0, "version %x: messages go to connection 0",
+		(void)probe_check(p, response.msg_conn_id != 0, "version 0x%x: messages go to connection 0",
 		                  version);
 		hv->bus.connection_id = response.msg_conn_id;
 	}
@@ -195,14 +195,14 @@ static void check_other_versions(struct probe *p, struct bus *b)
 		bool answered = contact_ask(b->hv, &message, sizeof(message), &response);
 
 		/* From 5.0 on the connection itself may be missing. */
-		(void)probe_check(p, answered || never[i] >= VERSION_WIN10_V5, "version %x is not answered",
+		(void)probe_check(p, answered || never[i] >= VERSION_WIN10_V5, "version 0x%x is not answered",
 		                  never[i]);
-		(void)probe_check(p, response.version_supported == 0, "version %x is taken", never[i]);
+		(void)probe_check(p, response.version_supported == 0, "version 0x%x is taken", never[i]);
 	}
 	for (uint32_t i = 0; i < ARRAY_COUNT(older); i++) {
 		if (contact_with(p, b->hv, older[i])) {
-			probe_note(p, "version %x is taken too", older[i]);
-			(void)probe_check(p, offers_again(b->hv), "version %x: no offers", older[i]);
+			probe_note(p, "version 0x%x is taken too", older[i]);
+			(void)probe_check(p, offers_again(b->hv), "version 0x%x: no offers", older[i]);
 		}
 	}
 }
@@ -251,7 +251,7 @@ static void body_contact(struct probe *p, struct bus *b)
 
 		rising = rising && (!speaks || taken == i);
 		taken += speaks;
-		(void)probe_check(p, !speaks || offers_again(b->hv), "version %x: no offers", versions[i]);
+		(void)probe_check(p, !speaks || offers_again(b->hv), "version 0x%x: no offers", versions[i]);
 	}
 	probe_offer(p, taken == ARRAY_COUNT(versions));
 	probe_note(p, "%u of the 6 versions from 4.0 to 5.3", taken);
@@ -379,7 +379,7 @@ static void check_open(struct probe *p, struct bus *b, struct vmbus_channel_open
 
 	if (probe_check(p, open_ask(b->hv, &open, &status), "OPENCHANNEL with %s: no answer", what)) {
 		(void)probe_check(p, (status == VMBUS_STATUS_SUCCESS) == good,
-		                  "OPENCHANNEL with %s: status %x", what, status);
+		                  "OPENCHANNEL with %s: status 0x%x", what, status);
 	}
 }
 
@@ -514,8 +514,8 @@ static void check_modify(struct probe *p, struct bus *b, uint32_t relid, uint32_
 	uint32_t status = 0;
 
 	if (probe_check(p, modify_ask(b->hv, relid, vp, &status), "MODIFYCHANNEL, %s: no answer", what)) {
-		(void)probe_check(p, (status == VMBUS_STATUS_SUCCESS) == good, "MODIFYCHANNEL, %s: status %x",
-		                  what, status);
+		(void)probe_check(p, (status == VMBUS_STATUS_SUCCESS) == good,
+		                  "MODIFYCHANNEL, %s: status 0x%x", what, status);
 	}
 }
 
@@ -536,7 +536,7 @@ static void check_modify_silent(struct probe *p, struct bus *b, uint32_t version
 	hv_bus_expect(b->hv, 0, 0, 0, 0);
 	(void)!hv_bus_post(b->hv, &modify, sizeof(modify));
 	(void)probe_check(p, hv_channel_close(&b->channel), "after MODIFYCHANNEL the channel does not close");
-	(void)probe_check(p, b->hv->bus.bad_messages == bad, "MODIFYCHANNEL in version %x is answered",
+	(void)probe_check(p, b->hv->bus.bad_messages == bad, "MODIFYCHANNEL in version 0x%x is answered",
 	                  version);
 }
 
@@ -566,7 +566,7 @@ static void body_modify(struct probe *p, struct bus *b)
 	if (version >= VERSION_WIN10_V5_3) {
 		check_modify_answers(p, b);
 	} else {
-		probe_note(p, "version %x has no answer to it", version);
+		probe_note(p, "version 0x%x has no answer to it", version);
 	}
 	check_modify_silent(p, b, VERSION_WIN10_V5_2);
 	check_modify_silent(p, b, VERSION_WIN10_V4_1);

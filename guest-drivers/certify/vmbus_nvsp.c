@@ -126,7 +126,8 @@ static void check_section(struct probe *p, const struct vmbus_device *dev, const
 
 	(void)probe_check(p, dev->answer_bytes >= REPLY_BYTES_MIN, "a reply of %u bytes", dev->answer_bytes);
 	(void)probe_check(p, answer->num_sections == 1 && answer->section.offset == 0,
-	                  "%u sections, the first from %x on", answer->num_sections, answer->section.offset);
+	                  "%u sections, the first from 0x%x on", answer->num_sections,
+	                  answer->section.offset);
 	(void)probe_check(p,
 	                  answer->section.sub_alloc_size >= SLOT_BYTES_MIN && bytes != 0 &&
 	                          bytes <= (uint64_t)pages * PAGE_BYTES,
@@ -212,9 +213,9 @@ static void check_never(struct probe *p, struct vmbus_device *dev)
 	struct nvsp_message reply;
 
 	for (uint32_t i = 0; i < ARRAY_COUNT(never); i++) {
-		if (probe_check(p, init_ask(dev, never[i], &reply), "version %x: no answer", never[i])) {
+		if (probe_check(p, init_ask(dev, never[i], &reply), "version 0x%x: no answer", never[i])) {
 			(void)probe_check(p, reply.u.init_complete.status != NVSP_STAT_SUCCESS,
-			                  "version %x is taken", never[i]);
+			                  "version 0x%x is taken", never[i]);
 		}
 	}
 	(void)probe_check(p, agree(p, dev) != 0, "behind refused versions none is taken");
@@ -228,17 +229,17 @@ static void body_init(struct probe *p, struct vmbus_device *dev)
 
 	check_first(p, dev);
 	for (uint32_t i = 0; i < ARRAY_COUNT(versions) && device_renew(p, dev); i++) {
-		if (!probe_check(p, init_ask(dev, versions[i], &reply), "version %x: no answer",
+		if (!probe_check(p, init_ask(dev, versions[i], &reply), "version 0x%x: no answer",
 		                 versions[i])) {
 			continue;
 		}
 		taken += reply.u.init_complete.status == NVSP_STAT_SUCCESS;
 		(void)probe_check(p, reply.msg_type == NVSP_MSG_TYPE_INIT_COMPLETE,
-		                  "version %x: answered by type %u", versions[i], reply.msg_type);
-		(void)probe_check(p, dev->answer_bytes >= REPLY_BYTES_MIN, "version %x: %u bytes",
+		                  "version 0x%x: answered by type %u", versions[i], reply.msg_type);
+		(void)probe_check(p, dev->answer_bytes >= REPLY_BYTES_MIN, "version 0x%x: %u bytes",
 		                  versions[i], dev->answer_bytes);
 		(void)probe_check(p, reply.u.init_complete.max_mdl_chain_len != 0,
-		                  "version %x: packets of no part", versions[i]);
+		                  "version 0x%x: packets of no part", versions[i]);
 	}
 	probe_offer(p, taken == ARRAY_COUNT(versions));
 	probe_note(p, "%u of 1, 2, 4, 5, 6 and 6.1", taken);
@@ -464,7 +465,7 @@ static bool check_reply(struct probe *p, struct vmbus_device *dev, uint32_t id, 
 	if (!probe_check(p,
 	                 t->pageset == NETVSC_RECEIVE_BUFFER_ID && t->completion_requested &&
 	                         t->range_count == 1,
-	                 "the reply is of buffer %x, in %u ranges", t->pageset, t->range_count) ||
+	                 "the reply is of buffer 0x%x, in %u ranges", t->pageset, t->range_count) ||
 	    !probe_check(p,
 	                 message.msg_type == NVSP_MSG1_TYPE_SEND_RNDIS_PKT &&
 	                         message.u.send_rndis_pkt.channel_type == NVSP_RMC_CONTROL,
@@ -472,7 +473,7 @@ static bool check_reply(struct probe *p, struct vmbus_device *dev, uint32_t id, 
 	    !probe_check(p,
 	                 at % slot == 0 && t->range.byte_count <= slot &&
 	                         at <= RECEIVE_PAGES * PAGE_BYTES - slot && t->range.byte_count >= 12,
-	                 "the reply is %u bytes at %x, in slots of %u", t->range.byte_count, at, slot)) {
+	                 "the reply is %u bytes at 0x%x, in slots of %u", t->range.byte_count, at, slot)) {
 		return false;
 	}
 	for (uint32_t i = 0; i < sizeof(words); i++) {
@@ -481,9 +482,9 @@ static bool check_reply(struct probe *p, struct vmbus_device *dev, uint32_t id, 
 		memcpy((uint8_t *)words + i,
 		       dev->pages[RECEIVE_FIRST + byte / PAGE_BYTES].bytes + byte % PAGE_BYTES, 1);
 	}
-	return probe_check(p,
-	                   words[0] == RNDIS_MSG_INIT_C && words[1] <= t->range.byte_count && words[2] == id,
-	                   "the reply is RNDIS %x of %u bytes to request %x", words[0], words[1], words[2]);
+	return probe_check(
+	        p, words[0] == RNDIS_MSG_INIT_C && words[1] <= t->range.byte_count && words[2] == id,
+	        "the reply is RNDIS 0x%x of %u bytes to request 0x%x", words[0], words[1], words[2]);
 }
 
 /* INITIALIZE by @way, and its reply, which stays uncompleted. */

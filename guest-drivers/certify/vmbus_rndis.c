@@ -122,7 +122,7 @@ static void body_reset(struct probe *p, struct card *card)
 	if (!probe_check(p, addressing != CARD_NO_REPLY, "no reply with status 0")) {
 		return;
 	}
-	(void)probe_check(p, addressing <= 1, "addressing %x", addressing);
+	(void)probe_check(p, addressing <= 1, "addressing 0x%x", addressing);
 	(void)probe_check(p, is_up(p, card), "after it nothing works");
 	if (addressing == 0) {
 		(void)card_query(p, card, PACKET_FILTER, NULL, 0);

@@ -78,7 +78,7 @@ static void check_listed(struct probe *p, struct card *card, uint32_t oid)
 		status = card_set(card, oid, NULL, 0);
 	}
 	(void)probe_check(p, status != RNDIS_STATUS_NOT_SUPPORTED && status != CARD_NO_REPLY,
-	                  "object %x is listed and not known: status %x", oid, status);
+	                  "object 0x%x is listed and not known: status 0x%x", oid, status);
 }
 
 void card_body_supported_list(struct probe *p, struct card *card)
@@ -92,13 +92,13 @@ void card_body_supported_list(struct probe *p, struct card *card)
 	}
 	(void)probe_equal(p, card->value_bytes % 4, 0, "bytes behind the last object");
 	for (uint32_t i = 0; i < ARRAY_COUNT(needed); i++) {
-		(void)probe_check(p, lists(card, needed[i]), "object %x is not listed", needed[i]);
+		(void)probe_check(p, lists(card, needed[i]), "object 0x%x is not listed", needed[i]);
 	}
 	count = card->value_bytes / 4;
 	memcpy(list, card->value, (size_t)count * 4);
 	for (uint32_t i = 0; i < count; i++) {
 		for (uint32_t j = 0; j < i; j++) {
-			(void)probe_check(p, list[i] != list[j], "object %x is listed twice", list[i]);
+			(void)probe_check(p, list[i] != list[j], "object 0x%x is listed twice", list[i]);
 		}
 		check_listed(p, card, list[i]);
 	}
@@ -196,7 +196,7 @@ void card_body_link_state(struct probe *p, struct card *card)
 	(void)probe_check(p,
 	                  header.type == NDIS_OBJECT_TYPE_DEFAULT && header.revision >= 1 &&
 	                          header.size == LINK_STATE_BYTES,
-	                  "head %x %u %u", header.type, header.revision, header.size);
+	                  "head 0x%x %u %u", header.type, header.revision, header.size);
 	(void)probe_equal(p, connected, 1, "connection state");
 	(void)probe_equal(p, speed / 100, card_get32(p, card, LINK_SPEED), "speed, in 100 bit/s");
 	card_check_read_only(p, card);
@@ -208,7 +208,7 @@ void card_body_vendor_id(struct probe *p, struct card *card)
 {
 	if (card_check_query(p, card, 4, 4)) {
 		(void)probe_check(p, (card_value32(card) & 0xFFFFFF) != 0, "no vendor's code");
-		probe_note(p, "%x", card_value32(card));
+		probe_note(p, "0x%x", card_value32(card));
 		card_check_read_only(p, card);
 	}
 }
@@ -235,7 +235,7 @@ void card_body_version(struct probe *p, struct card *card)
 {
 	if (card_check_query(p, card, 2, 4)) {
 		(void)probe_check(p, card_value32(card) != 0, "version 0");
-		probe_note(p, "%x, %u bytes", card_value32(card), card->value_bytes);
+		probe_note(p, "0x%x, %u bytes", card_value32(card), card->value_bytes);
 		card_check_read_only(p, card);
 	}
 }

@@ -219,7 +219,7 @@ static bool check_offload(struct probe *p, const struct card *card)
 	memcpy(&header, card->value, sizeof(header));
 	probe_note(p, "revision %u, %u bytes", header.revision, card->value_bytes);
 	return probe_check(p, header.type == NDIS_OBJECT_TYPE_OFFLOAD && header.revision >= 1,
-	                   "head %x, revision %u", header.type, header.revision) &&
+	                   "head 0x%x, revision %u", header.type, header.revision) &&
 	       probe_check(p, header.size <= card->value_bytes && header.size >= NDIS_OFFLOAD_SIZE_6_0,
 	                   "size %u in %u bytes", header.size, card->value_bytes) &&
 	       probe_check(p, header.revision >= ARRAY_COUNT(sizes) || header.size == sizes[header.revision],
@@ -237,9 +237,9 @@ void card_body_offload_capabilities(struct probe *p, struct card *card)
 	}
 	memcpy(&offload, card->value,
 	       card->value_bytes < sizeof(offload) ? card->value_bytes : sizeof(offload));
-	probe_note(p, "checksums to send %x %x, received %x %x, large sends %u %u", offload.csum.ip4_txcsum,
-	           offload.csum.ip6_txcsum, offload.csum.ip4_rxcsum, offload.csum.ip6_rxcsum,
-	           offload.lsov2.ip4_maxsz, offload.lsov2.ip6_maxsz);
+	probe_note(p, "checksums to send 0x%x 0x%x, received 0x%x 0x%x, large sends %u %u",
+	           offload.csum.ip4_txcsum, offload.csum.ip6_txcsum, offload.csum.ip4_rxcsum,
+	           offload.csum.ip6_rxcsum, offload.lsov2.ip4_maxsz, offload.lsov2.ip6_maxsz);
 	(void)probe_check(p, offload.csum.ip4_txcsum == 0 || offload.csum.ip4_txenc != 0,
 	                  "checksums of no encapsulation");
 	(void)probe_check(p, offload.lsov2.ip4_encap == 0 || offload.lsov2.ip4_maxsz >= 4096,

@@ -77,7 +77,7 @@ static void check_vital_page(struct probe *p, struct disk *d, uint8_t page)
 	disk_read(d, allocating(cdb, 3, 2, PAGE_BYTES), PAGE_BYTES);
 	len = 4 + (uint32_t)disk_get_be(d->data + 2, 2);
 	if (disk_check_good(p, d, len, "a page of vital data")) {
-		(void)probe_check(p, d->data[0] == 0 && d->data[1] == page, "page %x: head %x %x", page,
+		(void)probe_check(p, d->data[0] == 0 && d->data[1] == page, "page 0x%x: head 0x%x 0x%x", page,
 		                  d->data[0], d->data[1]);
 		check_allocation(p, d, cdb, 3, 2, len);
 	}
@@ -102,8 +102,8 @@ static void check_vital_data(struct probe *p, struct disk *d)
 		for (uint32_t n = 0; n < sizeof(needed); n++) {
 			found += needed[n] == list[i];
 		}
-		(void)probe_check(p, i == 0 || list[i - 1] < list[i], "page %x is listed behind %x", list[i],
-		                  list[i == 0 ? 0 : i - 1]);
+		(void)probe_check(p, i == 0 || list[i - 1] < list[i], "page 0x%x is listed behind 0x%x",
+		                  list[i], list[i == 0 ? 0 : i - 1]);
 		check_vital_page(p, d, list[i]);
 	}
 	(void)probe_equal(p, found, sizeof(needed), "listed of the five pages 00, 80, 83, B0, B1");
@@ -314,8 +314,8 @@ static void body_request_sense(struct probe *p, struct disk *d)
 		                  (d->data[0] & 0x7F) == SCSI_SENSE_FIXED_CURRENT && d->data[7] >= 10 &&
 		                          (d->data[2] & 0xF) == SCSI_SENSE_NO_SENSE && d->data[12] == 0 &&
 		                          d->data[13] == 0,
-		                  "format %x, sense %x/%x/%x", d->data[0], d->data[2] & 0xFu, d->data[12],
-		                  d->data[13]);
+		                  "format 0x%x, sense 0x%x/0x%x/0x%x", d->data[0], d->data[2] & 0xFu,
+		                  d->data[12], d->data[13]);
 		check_allocation(p, d, cdb, 4, 1, SCSI_SENSE_FIXED_BYTES);
 	}
 	disk_check_absent(p, d, cdb);
@@ -380,7 +380,7 @@ static void body_refused(struct probe *p, struct disk *d)
 	code = d->srb.u.sense_data[12];
 	probe_offer(p, d->srb.srb_status == SRB_STATUS_SUCCESS || code != SCSI_ASC_INVALID_OPCODE);
 	if (p->offered) {
-		probe_note(p, "known here: SRB status %x, sense %x", d->srb.srb_status, code);
+		probe_note(p, "known here: SRB status 0x%x, sense 0x%x", d->srb.srb_status, code);
 		return;
 	}
 	(void)disk_check_sense(p, d, SCSI_SENSE_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE, p->row->name);

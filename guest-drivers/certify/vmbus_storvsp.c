@@ -29,7 +29,7 @@ static void check_operation(struct probe *p, struct vmbus_device *dev, uint32_t 
 	struct vstor_packet packet = {.operation = operation};
 	uint32_t status = stor_ask(dev, &packet, sizeof(packet));
 
-	(void)probe_check(p, status == wanted, "%s: status %x, not %x", what, status, wanted);
+	(void)probe_check(p, status == wanted, "%s: status 0x%x, not 0x%x", what, status, wanted);
 	(void)probe_check(p, packet.operation == VSTOR_OPERATION_COMPLETE_IO, "%s: answered by operation %u",
 	                  what, packet.operation);
 	(void)probe_check(p, dev->answer_bytes == sizeof(packet), "%s: a reply of %u bytes", what,
@@ -138,14 +138,14 @@ static bool try_version(struct probe *p, struct vmbus_device *dev, uint16_t vers
 	}
 	status = version_ask(dev, version);
 	if (status != VMBUS_STATUS_SUCCESS) {
-		(void)probe_check(p, status == VMBUS_STATUS_REVISION_MISMATCH, "version %x: status %x",
+		(void)probe_check(p, status == VMBUS_STATUS_REVISION_MISMATCH, "version 0x%x: status 0x%x",
 		                  version, status);
 		return false;
 	}
 	(void)probe_check(p, dev->answer_bytes == sizeof(struct vstor_packet),
-	                  "version %x: a reply of %u bytes", version, dev->answer_bytes);
+	                  "version 0x%x: a reply of %u bytes", version, dev->answer_bytes);
 	(void)probe_check(p, version_ask(dev, version) == VMBUS_STATUS_INVALID_DEVICE_STATE,
-	                  "version %x is taken twice", version);
+	                  "version 0x%x is taken twice", version);
 	return true;
 }
 
@@ -160,7 +160,7 @@ static void body_version(struct probe *p, struct vmbus_device *dev)
 		taken += try_version(p, dev, known[i]);
 	}
 	for (uint32_t i = 0; i < ARRAY_COUNT(never); i++) {
-		(void)probe_check(p, !try_version(p, dev, never[i]), "version %x is taken", never[i]);
+		(void)probe_check(p, !try_version(p, dev, never[i]), "version 0x%x is taken", never[i]);
 	}
 	if (try_version(p, dev, VMSTOR_PROTO_VERSION_WIN7)) {
 		probe_note(p, "4.2 is taken too");

@@ -10,7 +10,7 @@
 /* The row's leaf. False: above the highest one, where zeros stand; the row is not offered. */
 static bool leaf_get(struct probe *p, uint32_t subleaf, uint32_t regs[4])
 {
-	uint32_t base = p->c->xen_base;
+	uint32_t base = p->c->faces.xen_base;
 	uint32_t leaf = base + (uint32_t)p->row->number;
 
 	certify_cpuid(p->c, base, 0, regs);
@@ -30,26 +30,27 @@ static void check_zeros(struct probe *p, uint32_t leaf, uint32_t subleaf)
 	uint32_t regs[4];
 
 	certify_cpuid(p->c, leaf, subleaf, regs);
-	(void)probe_check(p, (regs[0] | regs[1] | regs[2] | regs[3]) == 0, "leaf %x.%u is not zeros", leaf,
+	(void)probe_check(p, (regs[0] | regs[1] | regs[2] | regs[3]) == 0, "leaf 0x%x.%u is not zeros", leaf,
 	                  subleaf);
 }
 
 /* Beside Hyper-V's leaves, Xen's come behind them. */
 static void probe_signature(struct probe *p)
 {
-	uint32_t base = p->c->xen_base;
+	uint32_t base = p->c->faces.xen_base;
 	uint32_t regs[4];
 
 	certify_cpuid(p->c, base, 0, regs);
 	(void)probe_equal(p, regs[1], XEN_CPUID_SIGNATURE_EBX, "signature, EBX");
 	(void)probe_equal(p, regs[2], XEN_CPUID_SIGNATURE_ECX, "signature, ECX");
 	(void)probe_equal(p, regs[3], XEN_CPUID_SIGNATURE_EDX, "signature, EDX");
-	(void)probe_check(p, base % LEAVES_EACH == 0 && base > p->c->hv_base, "the leaves begin at %x", base);
+	(void)probe_check(p, base % LEAVES_EACH == 0 && base > p->c->faces.hyperv_base,
+	                  "the leaves begin at 0x%x", base);
 	if (!probe_check(p, regs[0] - base >= 2 && regs[0] - base <= XEN_CPUID_MAX_NUM_LEAVES,
-	                 "the highest leaf is %x", regs[0])) {
+	                 "the highest leaf is 0x%x", regs[0])) {
 		return;
 	}
-	probe_note(p, "leaves %x to %x", base, regs[0]);
+	probe_note(p, "leaves 0x%x to 0x%x", base, regs[0]);
 	check_zeros(p, regs[0] + 1, 0);
 	check_zeros(p, base + LEAVES_EACH - 1, 0);
 }
@@ -109,7 +110,7 @@ static void check_page(struct probe *p, uint32_t msr)
 static void probe_leaf_hypercall(struct probe *p)
 {
 	uint32_t regs[4];
-	uint32_t msr = p->c->hv_base != 0 ? XEN_MSR_BASE_HYPERV : XEN_MSR_BASE;
+	uint32_t msr = p->c->faces.hyperv_base != 0 ? XEN_MSR_BASE_HYPERV : XEN_MSR_BASE;
 	uint64_t value = 1;
 
 	if (certify_xen_started(p) == NULL || !leaf_get(p, 0, regs)) {
@@ -117,8 +118,8 @@ static void probe_leaf_hypercall(struct probe *p)
 	}
 	(void)probe_equal(p, regs[0], 1, "hypercall pages");
 	(void)probe_equal(p, regs[1], msr, "their MSR");
-	(void)probe_check(p, (regs[2] | regs[3]) == 0, "features of PV guests: %x", regs[2]);
-	(void)probe_check(p, certify_rdmsr(p->c, regs[1], &value) && value == 0, "the MSR reads as %lx",
+	(void)probe_check(p, (regs[2] | regs[3]) == 0, "features of PV guests: 0x%x", regs[2]);
+	(void)probe_check(p, certify_rdmsr(p->c, regs[1], &value) && value == 0, "the MSR reads as 0x%lx",
 	                  (unsigned long)value);
 	(void)probe_check(p, !certify_wrmsr(p->c, regs[1], XP_BAD), "a page where there is no memory");
 	check_page(p, regs[1]);
@@ -145,14 +146,15 @@ static bool about(uint64_t a, uint64_t b)
 static void probe_leaf_time(struct probe *p)
 {
 	uint32_t regs[4];
-	uint32_t leaf = p->c->xen_base + (uint32_t)p->row->number;
+	uint32_t leaf = p->c->faces.xen_base + (uint32_t)p->row->number;
 	uint32_t scale[4];
 	uint64_t khz;
 
 	if (!leaf_get(p, 0, regs)) {
 		return;
 	}
-	(void)probe_check(p, (regs[0] & ~7u) == 0 && regs[1] <= 2, "flags %x, TSC mode %u", regs[0], regs[1]);
+	(void)probe_check(p, (regs[0] & ~7u) == 0 && regs[1] <= 2, "flags 0x%x, TSC mode %u", regs[0],
+	                  regs[1]);
 	(void)probe_check(p, regs[2] != 0, "the guest TSC has no rate");
 	certify_cpuid(p->c, leaf, 1, scale);
 	khz = khz_of(scale[2], (int32_t)scale[3]);
@@ -167,7 +169,7 @@ static void probe_leaf_time(struct probe *p)
 	(void)probe_check(p, scale[0] != 0 && (scale[1] | scale[2] | scale[3]) == 0, "the host's rate: %u",
 	                  scale[0]);
 	check_zeros(p, leaf, 3);
-	probe_note(p, "guest TSC %u kHz, flags %x, mode %u", regs[2], regs[0], regs[1]);
+	probe_note(p, "guest TSC %u kHz, flags 0x%x, mode %u", regs[2], regs[0], regs[1]);
 }
 
 /* ------------------------------------------------------------------ the kinds of guests */
@@ -180,14 +182,15 @@ static void probe_leaf_hvm(struct probe *p)
 	if (x == NULL || !leaf_get(p, 0, regs)) {
 		return;
 	}
-	(void)probe_check(p, (regs[0] & XEN_HVM_CPUID_VCPU_ID_PRESENT) != 0, "no vCPU number: %x", regs[0]);
+	(void)probe_check(p, (regs[0] & XEN_HVM_CPUID_VCPU_ID_PRESENT) != 0, "no vCPU number: 0x%x", regs[0]);
 	(void)probe_equal(p, regs[1], 0, "the boot processor's vCPU number");
 	(void)probe_check(p, (regs[0] & XEN_HVM_CPUID_DOMID_PRESENT) != 0 || regs[2] == 0,
 	                  "a domain number without its bit");
-	(void)probe_check(p, (regs[0] & ~HVM_FEATURES) == 0 && regs[3] == 0, "unknown features: %x", regs[0]);
+	(void)probe_check(p, (regs[0] & ~HVM_FEATURES) == 0 && regs[3] == 0, "unknown features: 0x%x",
+	                  regs[0]);
 	(void)probe_check(p, regs[2] < DOMID_FIRST_RESERVED, "domain number %u", regs[2]);
-	probe_note(p, "features %x, domain %u", regs[0], regs[2]);
-	check_zeros(p, p->c->xen_base + (uint32_t)p->row->number, 1);
+	probe_note(p, "features 0x%x, domain %u", regs[0], regs[2]);
+	check_zeros(p, p->c->faces.xen_base + (uint32_t)p->row->number, 1);
 }
 
 static void probe_leaf_pv(struct probe *p)
@@ -197,7 +200,7 @@ static void probe_leaf_pv(struct probe *p)
 	if (leaf_get(p, 0, regs)) {
 		(void)probe_check(p, (regs[0] | regs[1] | regs[2] | regs[3]) == 0,
 		                  "a PV guest's leaf is not zeros");
-		check_zeros(p, p->c->xen_base + (uint32_t)p->row->number, 1);
+		check_zeros(p, p->c->faces.xen_base + (uint32_t)p->row->number, 1);
 	}
 }
 

@@ -126,7 +126,7 @@ static void probe_get_param(struct probe *p)
 	(void)probe_equal(p, value, x->store.port, "the store's port");
 	(void)param(p, x, HVM_PARAM_STORE_PFN, DOMID_SELF, &value);
 	(void)probe_check(p, x->guest->ops->page_at(x->guest->context, value) == x->store.ring,
-	                  "the store's page %lx is not its ring's", (unsigned long)value);
+	                  "the store's page 0x%lx is not its ring's", (unsigned long)value);
 	check_rights(p, x);
 }
 
@@ -313,9 +313,9 @@ static void probe_set_evtchn_upcall_vector(struct probe *p)
 	arg = (struct xen_hvm_upcall_vector){.vcpu = XP_NO_VCPU, .vector = XEN_CALLBACK_VECTOR};
 	(void)xp_result(p, op(p, x, &arg, sizeof(arg)), -XEN_ENOENT, "of a vCPU that there is not");
 	xp_check_fault(p, x, __HYPERVISOR_hvm_op);
-	certify_cpuid(p->c, p->c->xen_base + 4, 0, regs);
+	certify_cpuid(p->c, p->c->faces.xen_base + 4, 0, regs);
 	(void)probe_check(p, (regs[0] & XEN_HVM_CPUID_UPCALL_VECTOR) != 0,
-	                  "no CPUID bit says that it is offered: %x", regs[0]);
+	                  "no CPUID bit says that it is offered: 0x%x", regs[0]);
 	arg.vcpu = xp_vcpu_down(x); /* 0: there is no other */
 	check_own_vector(p, x, &arg);
 }

@@ -239,7 +239,7 @@ static void probe_maximum_ram_page(struct probe *p)
 		highest = xen_call(x, __HYPERVISOR_memory_op, p->row->number, 0, 0);
 		(void)probe_check(p, highest >= (int64_t)(x->args.gfn != 0), "the highest page is %ld",
 		                  (long)highest);
-		probe_note(p, "%lx", (unsigned long)highest);
+		probe_note(p, "0x%lx", (unsigned long)highest);
 	}
 }
 

@@ -57,7 +57,7 @@ static void probe_version(struct probe *p)
 		return;
 	}
 	version = xen_call(x, __HYPERVISOR_xen_version, XENVER_version, 0, 0);
-	certify_cpuid(p->c, p->c->xen_base + 1, 0, regs);
+	certify_cpuid(p->c, p->c->faces.xen_base + 1, 0, regs);
 	(void)probe_equal(p, (uint64_t)version, regs[0], "the version, against CPUID's");
 	(void)probe_check(p, version >> 16 >= 3, "a major version of %ld", (long)(version >> 16));
 	probe_note(p, "%ld.%ld", (long)(version >> 16), (long)(version & 0xFFFF));
@@ -106,9 +106,9 @@ static void probe_get_features(struct probe *p)
 	                  (uint64_t)xen_call_struct(x, __HYPERVISOR_xen_version, XENVER_get_features, &info,
 	                                            sizeof(info)),
 	                  0, "result");
-	(void)probe_check(p, (info.submap & needed) == needed, "no callback vector: features %x",
+	(void)probe_check(p, (info.submap & needed) == needed, "no callback vector: features 0x%x",
 	                  info.submap);
-	probe_note(p, "features %x", info.submap);
+	probe_note(p, "features 0x%x", info.submap);
 	info.submap_idx = 1000;
 	(void)probe_equal(p,
 	                  (uint64_t)xen_call_struct(x, __HYPERVISOR_xen_version, XENVER_get_features, &info,

@@ -8,6 +8,7 @@
 
 #include "guest-drivers/metal/console.h"
 #include "guest-drivers/metal/cpu.h"
+#include "guest-drivers/text.h"
 
 #define LINE_BYTES 200u
 #define WINDOW_BYTES (UINT64_C(4) << 30) /* boot.S */
@@ -67,74 +68,17 @@ void *memmove(void *to, const void *from, size_t len)
 
 /* ---------------------------------------------------------------- reports */
 
-struct line {
-	char text[LINE_BYTES + 1]; /* and the end of the line */
-	size_t len;
-};
-
-static void add_char(struct line *line, char c)
-{
-	if (line->len < LINE_BYTES) {
-		line->text[line->len++] = c;
-	}
-}
-
-static void add_text(struct line *line, const char *text)
-{
-	while (*text != 0) {
-		add_char(line, *text++);
-	}
-}
-
-static void add_number(struct line *line, uint64_t value, unsigned int base)
-{
-	char digits[20];
-	size_t count = 0;
-
-	do {
-		digits[count++] = "0123456789abcdef"[value % base];
-		value /= base;
-	} while (value != 0);
-	while (count != 0) {
-		add_char(line, digits[--count]);
-	}
-}
-
-/* One conversion, @format behind its %. Gives what follows it. */
-static const char *add_argument(struct line *line, const char *format, va_list *args)
-{
-	bool is_long = *format == 'l';
-	unsigned int base;
-
-	format += is_long ? 1 : 0;
-	if (*format == 's') {
-		add_text(line, va_arg(*args, const char *));
-	} else if (*format == '%') {
-		add_char(line, '%');
-	} else {
-		base = *format == 'x' ? 16 : 10;
-		add_number(line, is_long ? va_arg(*args, unsigned long) : va_arg(*args, unsigned int), base);
-	}
-	return format + 1;
-}
-
 void report(const char *format, ...)
 {
-	struct line line = {.len = 0};
-	va_list args;
+	char line[LINE_BYTES + 1]; /* and the end of the line */
+	va_list list;
+	size_t length = text_format(line, LINE_BYTES, "JANUS: ");
 
-	add_text(&line, "JANUS: ");
-	va_start(args, format);
-	while (*format != 0) {
-		if (*format == '%') {
-			format = add_argument(&line, format + 1, &args);
-		} else {
-			add_char(&line, *format++);
-		}
-	}
-	va_end(args);
-	line.text[line.len++] = '\n';
-	console_write(line.text, line.len);
+	va_start(list, format);
+	length += text_format_list(line + length, LINE_BYTES - length, format, list);
+	va_end(list);
+	line[length++] = '\n';
+	console_write(line, length);
 }
 
 /* ---------------------------------------------------------------- options */

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "abi/hyperv.h"
+#include "base/bits.h"
 #include "base/lock.h"
 
+#define HYPERVISOR_PRESENT BIT(31) /* ECX of leaf 1, which is the processor's, not a face's */
 #define POLL_NS 1000u
 #define POLL_MAX 200u
 #define CALL_STEPS_MAX 100000u
@@ -64,6 +66,7 @@ static void op_cpuid(void *context, uint32_t leaf, uint32_t subleaf, uint32_t re
 
 	if (!loop->face->cpuid(loop->vcpu, leaf, subleaf, &out)) {
 		memset(&out, 0, sizeof(out));
+		out.ecx = leaf == 1 ? HYPERVISOR_PRESENT : 0;
 	}
 	regs[0] = out.eax;
 	regs[1] = out.ebx;
