@@ -11,6 +11,8 @@
 #include "base/format.h"
 #include "enlighten/xen/xenbus_private.h"
 
+#define AGAIN_NS 100000000ull /* until what there was no memory for is tried again */
+
 static const struct store_call host_call = {STORE_HOST, NULL};
 
 /* ------------------------------------------------------------------ reading and writing nodes */
@@ -109,8 +111,11 @@ static void set_state(struct xenbus_device *device, uint32_t state)
 /* The frontend starts: new, or again after a close or without one. */
 static void front_initialising(struct xenbus_device *device)
 {
-	if (device->state != XenbusStateInitWait && device->driver->disconnect(device) &&
-	    device->driver->offer(device)) {
+	if (device->state == XenbusStateInitWait || !device->driver->disconnect(device)) {
+		return;
+	}
+	device->unoffered = !device->driver->offer(device);
+	if (!device->unoffered) {
 		set_state(device, XenbusStateInitWait);
 	}
 }
@@ -154,6 +159,7 @@ static void device_look(struct xenbus_device *device)
 	if (!xenbus_read_number(device, "state", &raw_state)) {
 		raw_state = XenbusStateUnknown;
 	}
+	device->unoffered = false;
 	switch (raw_state) {
 	case XenbusStateInitialising:
 		front_initialising(device);
@@ -178,6 +184,25 @@ static void device_look(struct xenbus_device *device)
 	}
 }
 
+/* There was no memory for something that the frontend waits for. */
+static bool is_behind(const struct xenbus_device *device)
+{
+	return device->untold || device->unoffered;
+}
+
+static void look_at_all(struct xenbus *bus)
+{
+	bool behind = false;
+
+	for (uint32_t i = 0; i < bus->device_count; i++) {
+		device_look(&bus->devices[i]);
+		behind = behind || is_behind(&bus->devices[i]);
+	}
+	if (behind) {
+		vm_timer_arm(&bus->again, vm_time_ns(bus->vm) + AGAIN_NS);
+	}
+}
+
 static bool bus_step(struct vm_work *work)
 {
 	struct xenbus *bus = CONTAINER_OF(work, struct xenbus, work);
@@ -186,13 +211,19 @@ static bool bus_step(struct vm_work *work)
 	spin_lock(&bus->lock);
 	more = xenstore_step(&bus->connection);
 	if (__atomic_exchange_n(&bus->dirty, 0, __ATOMIC_ACQUIRE) != 0) {
-		for (uint32_t i = 0; i < bus->device_count; i++) {
-			device_look(&bus->devices[i]);
-		}
+		look_at_all(bus);
 		more = true; /* our answers are events now */
 	}
 	spin_unlock(&bus->lock);
 	return more;
+}
+
+static void look_again(struct vm_timer *timer)
+{
+	struct xenbus *bus = CONTAINER_OF(timer, struct xenbus, again);
+
+	__atomic_store_n(&bus->dirty, 1, __ATOMIC_RELEASE);
+	vm_work_queue(&bus->work);
 }
 
 static void store_signal(void *context)
@@ -312,11 +343,27 @@ static bool add_devices(struct xenbus *bus)
 	return true;
 }
 
+/* The tree, with each backend in state 2 in it. */
+static bool build_all(struct xenbus *bus)
+{
+	if (!xenbus_build_tree(bus)) {
+		return false;
+	}
+	for (uint32_t i = 0; i < bus->device_count; i++) {
+		front_initialising(&bus->devices[i]);
+		if (is_behind(&bus->devices[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Each part that was begun is ended by xenbus_teardown(). */
 static bool bus_start(struct xenbus *bus)
 {
 	struct vm *vm = bus->vm;
 	struct lifecycle *lifecycle = vm_config(vm)->lifecycle;
+	bool built;
 
 	if (!store_init(&bus->store, vm, (uint16_t)vm_config(vm)->id, store_changed, bus) ||
 	    !xenstore_open(&bus->connection, vm, &bus->store, store_signal, bus) ||
@@ -324,16 +371,10 @@ static bool bus_start(struct xenbus *bus)
 		return false;
 	}
 	spin_lock(&bus->lock);
-	if (!xenbus_build_tree(bus)) {
-		spin_unlock(&bus->lock);
-		return false;
-	}
-	for (uint32_t i = 0; i < bus->device_count; i++) {
-		front_initialising(&bus->devices[i]);
-	}
+	built = build_all(bus);
 	spin_unlock(&bus->lock);
-	bus->attached = lifecycle != NULL && lifecycle_attach(lifecycle, &lifecycle_ops, bus);
-	return true;
+	bus->attached = built && lifecycle != NULL && lifecycle_attach(lifecycle, &lifecycle_ops, bus);
+	return built;
 }
 
 bool xenbus_create(struct vm *vm)
@@ -346,6 +387,7 @@ bool xenbus_create(struct vm *vm)
 	bus->vm = vm;
 	spin_init(&bus->lock, RANK_BUS);
 	vm_work_init(&bus->work, vm, bus_step);
+	vm_timer_init(&bus->again, vm_vcpu(vm, 0), look_again);
 	vm_slot_set(vm, VM_SLOT_XENSTORE, bus);
 	if (!bus_start(bus)) {
 		xenbus_teardown(vm);
@@ -378,6 +420,7 @@ void xenbus_teardown(struct vm *vm)
 	if (bus->attached) {
 		lifecycle_detach(vm_config(vm)->lifecycle, bus);
 	}
+	vm_timer_disarm(&bus->again);
 	vm_work_cancel(&bus->work);
 	for (uint32_t i = 0; i < bus->device_count; i++) {
 		bus->devices[i].driver->destroy(&bus->devices[i]);

@@ -40,7 +40,8 @@ struct xenbus_device {
 	uint32_t id; /* in the paths */
 	uint32_t index; /* in vm_config() */
 	uint32_t state; /* of the backend, XenbusState* */
-	bool untold; /* there was no memory to write the state: again at the next look */
+	bool untold; /* there was no memory to write the state: again at the next look, soon */
+	bool unoffered; /* nor for the features */
 	void *instance; /* the driver's */
 	char front[48]; /* its directories in the store */
 	char back[56];

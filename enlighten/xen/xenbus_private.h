@@ -17,6 +17,7 @@ struct xenbus {
 	struct vm *vm;
 	struct spinlock lock; /* RANK_BUS: the store, the connection, the devices' states */
 	struct vm_work work;
+	struct vm_timer again; /* armed while a device is behind for want of memory */
 	uint32_t dirty; /* atomic: a device's state may have changed */
 	bool asked; /* control/shutdown was written by us and not yet cleared by the guest */
 	bool attached; /* to the lifecycle */

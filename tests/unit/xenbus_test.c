@@ -11,7 +11,7 @@ static struct ether_switch sw;
 static struct switch_port ports[2];
 static struct lifecycle lifecycle;
 
-static void start(void)
+static void make(void)
 {
 	struct host_vm_config config = {
 	        .vm =
@@ -40,6 +40,11 @@ static void start(void)
 	}
 	lifecycle_init(&lifecycle);
 	vm = host_vm_new(&config);
+}
+
+static void start(void)
+{
+	make();
 	CU_ASSERT_TRUE_FATAL(xenbus_create(vm));
 }
 
@@ -312,6 +317,60 @@ static void test_no_ports(void)
 	}
 }
 
-UNIT_MAIN("xenbus", UNIT_TEST(test_tree), UNIT_TEST(test_grub_to_linux), UNIT_TEST(test_kexec),
+/* ------------------------------------------------------------------ no memory */
+
+/* Whichever allocation fails: no bus, and nothing left behind, or one whose backends are all in state 2. */
+static void test_create_without_memory(void)
+{
+	bool fired = true;
+
+	for (uint64_t nth = 1; fired; nth++) {
+		make();
+		host_fail_alloc_nth(vm, nth);
+		if (xenbus_create(vm)) {
+			fired = host_fail_alloc_fired(vm);
+			host_fail_alloc_never(vm);
+			check(BACK "state", "2");
+			check("/local/domain/0/backend/vif/9/1/state", "2");
+			xenbus_teardown(vm);
+		}
+		host_fail_alloc_never(vm);
+		CU_ASSERT_TRUE_FATAL(host_vm_check_no_leaks(vm));
+		host_vm_free(vm);
+	}
+}
+
+/* The guest asks again for what is refused; the bus itself gets on with what it owes. */
+static void front_insists(const char *state, const char *answer)
+{
+	const char *said = "";
+
+	for (uint32_t i = 0; i < 3 && strcmp(said, "OK") != 0; i++) {
+		said = fake_store_write(vm, FRONT "state", "%s", state);
+	}
+	CU_ASSERT_STRING_EQUAL(said, "OK");
+	host_time_advance_ns(vm, 200000000);
+	(void)host_run_work(vm);
+	host_fail_alloc_never(vm);
+	check(BACK "state", answer);
+}
+
+static void test_behind_for_want_of_memory(void)
+{
+	bool fired = true;
+
+	for (uint64_t nth = 1; fired; nth++) {
+		start();
+		host_fail_alloc_nth(vm, nth);
+		front_insists("6", "6");
+		fired = host_fail_alloc_fired(vm);
+		host_fail_alloc_nth(vm, nth);
+		front_insists("1", "2");
+		fired = fired || host_fail_alloc_fired(vm);
+		stop();
+	}
+}
+
+UNIT_MAIN("xenbus", UNIT_TEST(test_create_without_memory), UNIT_TEST(test_behind_for_want_of_memory), UNIT_TEST(test_tree), UNIT_TEST(test_grub_to_linux), UNIT_TEST(test_kexec),
           UNIT_TEST(test_odd_states), UNIT_TEST(test_numbers), UNIT_TEST(test_events),
           UNIT_TEST(test_shutdown), UNIT_TEST(test_reset), UNIT_TEST(test_no_ports))
