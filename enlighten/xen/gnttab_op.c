@@ -30,7 +30,7 @@ static int64_t for_each_entry(struct xen_call *call, size_t entry_bytes, entry_f
 
 /* ------------------------------------------------------------------ map, unmap */
 
-/* What Xen answers when a domain's limit of handles is 0. */
+/* What Xen answers when a domain's limit of handles is 0. The domain is named by its number: SELF is none. */
 static int16_t map_status(const struct xen_vm *xen, const struct xen_gnttab_map *arg)
 {
 	if ((arg->flags & (GNTMAP_device_map | GNTMAP_application_map | GNTMAP_contains_pte)) != 0) {
@@ -39,7 +39,7 @@ static int16_t map_status(const struct xen_vm *xen, const struct xen_gnttab_map 
 	if ((arg->flags & GNTMAP_host_map) == 0) {
 		return GNTST_bad_gntref;
 	}
-	if (!xen_domid_is_self(xen, arg->dom) && arg->dom != XEN_DOMID_BACKENDS) {
+	if (arg->dom == DOMID_SELF || (!xen_domid_is_self(xen, arg->dom) && arg->dom != XEN_DOMID_BACKENDS)) {
 		return GNTST_bad_domain;
 	}
 	return GNTST_no_space;
@@ -203,14 +203,12 @@ static int16_t copy_checked(struct xen_vm *xen, const struct copy_request *r)
 static bool copy_one(struct xen_call *call, uint64_t at)
 {
 	struct copy_request r;
-	int16_t status = GNTST_okay;
+	int16_t status = GNTST_bad_copy_arg;
 
 	if (!get_copy(call, at, &r)) {
 		return false;
 	}
-	if ((uint32_t)r.source.offset + r.len > PAGE_BYTES || (uint32_t)r.dest.offset + r.len > PAGE_BYTES) {
-		status = r.len != 0 ? GNTST_bad_copy_arg : GNTST_okay;
-	} else if (r.len != 0) {
+	if ((uint32_t)r.source.offset + r.len <= PAGE_BYTES && (uint32_t)r.dest.offset + r.len <= PAGE_BYTES) {
 		call->budget -= r.len;
 		status = copy_checked(call->xen, &r);
 	}

@@ -33,6 +33,12 @@ int64_t xen_refuse_eperm(struct xen_call *call)
 	return -XEN_EPERM;
 }
 
+int64_t xen_refuse_eacces(struct xen_call *call)
+{
+	(void)call;
+	return -XEN_EACCES;
+}
+
 int64_t xen_refuse_einval(struct xen_call *call)
 {
 	(void)call;

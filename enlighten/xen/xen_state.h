@@ -212,7 +212,8 @@ static inline bool xen_gfn_to_gpa(uint64_t raw_gfn, gpa_t *at)
 }
 
 /* The documented errors of refused rows. */
-xen_call_fn xen_refuse_enosys, xen_refuse_eperm, xen_refuse_einval, xen_refuse_eopnotsupp, xen_refuse_enodata;
+xen_call_fn xen_refuse_enosys, xen_refuse_eperm, xen_refuse_eacces, xen_refuse_einval, xen_refuse_eopnotsupp,
+        xen_refuse_enodata;
 
 /* The hypercalls, each in its file. */
 xen_call_fn xen_memory_op, xen_multicall, xen_set_timer_op, xen_version_op, xen_gnttab_op, xen_vm_assist,

@@ -114,12 +114,18 @@ static void leaf_structured(struct probe *p)
 	}
 }
 
+/* The leaf is there if it counts processors; else all of it is 0. */
 static void leaf_topology(struct probe *p)
 {
 	uint32_t regs[4];
 	uint32_t cores[4];
 
 	if (row_read(p, regs)) {
+		if (regs[1] == 0) {
+			probe_offer(p, false);
+			(void)probe_equal(p, regs[0] | regs[2], 0, "the rest of a leaf that is not there");
+			return;
+		}
 		certify_cpuid(p->c, 0xB, 1, cores);
 		(void)probe_check(p, regs[1] >= 1 && cores[1] >= regs[1],
 		                  "%u threads of a core, %u of a package", regs[1], cores[1]);

@@ -85,12 +85,12 @@ static void check_map(struct probe *p, struct xen_guest *x, struct xen_gnttab_ma
 static void probe_map_grant_ref(struct probe *p)
 {
 	struct xen_guest *x = certify_xen_started(p);
-	struct xen_gnttab_map map = {.flags = GNTMAP_host_map, .ref = NO_REF, .dom = DOMID_SELF};
+	struct xen_gnttab_map map = {.flags = GNTMAP_host_map, .ref = NO_REF};
 
 	if (x == NULL) {
 		return;
 	}
-	map.host_addr = x->args.gfn << PAGE_SHIFT;
+	map.host_addr = x->args.gfn << PAGE_SHIFT; /* of domain 0, which is there everywhere */
 	(void)xp_result(p, op(p, x, &map, sizeof(map)), 0, "mapping a reference that there is not");
 	probe_offer(p, map.status != GNTST_no_space);
 	(void)XP_RESULT_OF(p, map.status, "its status", GNTST_no_space, GNTST_bad_gntref);
@@ -103,6 +103,8 @@ static void probe_map_grant_ref(struct probe *p)
 	map.flags = GNTMAP_host_map;
 	map.dom = XP_NO_DOMID;
 	check_map(p, x, &map, GNTST_bad_domain, "mapping of a domain that there is not");
+	map.dom = DOMID_SELF;
+	check_map(p, x, &map, GNTST_bad_domain, "mapping of SELF, which is no domain's number");
 	check_count(p, x, true);
 }
 
@@ -313,8 +315,9 @@ static void check_frames_copied(struct probe *p, struct xen_guest *x, const stru
 	check_copy(p, x, copy, GNTST_okay, "a copy from page to page");
 	check_bytes(p, pages);
 	copy.len = 0;
-	copy.source.offset = 0xFFFF;
 	check_copy(p, x, copy, GNTST_okay, "a copy of no bytes");
+	copy.source.offset = PAGE_BYTES + 1;
+	check_copy(p, x, copy, GNTST_bad_copy_arg, "a copy of no bytes from beyond a page");
 	copy = copy_of(pages[0].gfn, pages[1].gfn, 0);
 	copy.dest.offset = PAGE_BYTES - COPY_BYTES + 1;
 	check_copy(p, x, copy, GNTST_bad_copy_arg, "a copy over the end of a page");

@@ -123,7 +123,9 @@ static void probe_dm_op(struct probe *p)
 	struct xen_guest *x = certify_xen_started(p);
 
 	if (x != NULL) {
-		XP_REFUSED(p, call(p, x, x->domid, 0, 0), -XEN_EPERM, -XEN_ESRCH, -XEN_ENOSYS);
+		memset(x->args.bytes, 0, PAGE_BYTES); /* one buffer: none at all is another error */
+		XP_REFUSED(p, call(p, x, x->domid, 1, x->args.gfn << PAGE_SHIFT), -XEN_EPERM, -XEN_ESRCH,
+		           -XEN_ENOSYS);
 	}
 }
 

@@ -406,7 +406,8 @@ static void probe_acquire_resource(struct probe *p)
 	struct xen_guest *x = certify_xen_started(p);
 
 	if (x != NULL) {
-		XP_REFUSED(p, call_zeros(p, x, 0, (uint16_t)x->domid), -XEN_EPERM, -XEN_ESRCH, -XEN_ENOSYS);
+		XP_REFUSED(p, call_zeros(p, x, 0, (uint16_t)x->domid), -XEN_EACCES, -XEN_EPERM, -XEN_ESRCH,
+		           -XEN_ENOSYS);
 	}
 }
 

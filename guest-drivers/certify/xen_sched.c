@@ -233,11 +233,12 @@ static void probe_shutdown_code(struct probe *p)
 
 /* ------------------------------------------------------------------ watchdogs */
 
+/* The result is an int of 32 bits: Xen leaves what is above it clear. */
 static int64_t watchdog(struct probe *p, struct xen_guest *x, uint32_t id, uint32_t timeout_s)
 {
 	struct xen_sched_watchdog arg = {.id = id, .timeout = timeout_s};
 
-	return op(p, x, &arg, sizeof(arg));
+	return (int32_t)op(p, x, &arg, sizeof(arg));
 }
 
 static void probe_watchdog(struct probe *p)

@@ -276,21 +276,23 @@ static void test_setup_table_is_preempted(void)
 static void test_map_and_unmap_are_refused(void)
 {
 	struct vm *vm = guest_new(1);
-	struct xen_gnttab_map maps[5] = {
-	        {.dom = DOMID_SELF, .flags = GNTMAP_host_map, .status = 5},
+	struct xen_gnttab_map maps[6] = {
+	        {.dom = GUEST_DOMID, .flags = GNTMAP_host_map, .status = 5},
 	        {.dom = DOMID_SELF, .flags = GNTMAP_host_map | GNTMAP_device_map, .status = 5},
 	        {.dom = DOMID_SELF, .flags = 0, .status = 5},
-	        {.dom = 3, .flags = GNTMAP_host_map, .status = 5},
+	        {.dom = DOMID_SELF, .flags = GNTMAP_host_map, .status = 5},
 	        {.dom = 0, .flags = GNTMAP_host_map, .status = 5},
+	        {.dom = 3, .flags = GNTMAP_host_map, .status = 5},
 	};
 	struct xen_gnttab_unmap unmap = {.handle = 1};
 
-	CU_ASSERT_EQUAL(grant_op(vm, GNTTABOP_map_grant_ref, maps, sizeof(maps), 5), 0);
+	CU_ASSERT_EQUAL(grant_op(vm, GNTTABOP_map_grant_ref, maps, sizeof(maps), 6), 0);
 	CU_ASSERT_EQUAL(maps[0].status, GNTST_no_space);
 	CU_ASSERT_EQUAL(maps[1].status, GNTST_general_error);
 	CU_ASSERT_EQUAL(maps[2].status, GNTST_bad_gntref);
 	CU_ASSERT_EQUAL(maps[3].status, GNTST_bad_domain);
 	CU_ASSERT_EQUAL(maps[4].status, GNTST_no_space);
+	CU_ASSERT_EQUAL(maps[5].status, GNTST_bad_domain);
 	CU_ASSERT_EQUAL(GRANT_OP(vm, GNTTABOP_unmap_grant_ref, unmap), 0);
 	CU_ASSERT_EQUAL(unmap.status, GNTST_bad_handle);
 	CU_ASSERT_EQUAL(grant_op(vm, GNTTABOP_map_grant_ref, maps, sizeof(maps), 0x80000000u), -XEN_EINVAL);
@@ -355,6 +357,10 @@ static void test_copy_refusals(void)
 	CU_ASSERT_EQUAL(copy(vm, arg), GNTST_bad_copy_arg);
 	arg.len = 0;
 	CU_ASSERT_EQUAL(copy(vm, arg), GNTST_okay);
+	arg.source.offset = PAGE_BYTES + 1; /* no bytes are looked at as others are */
+	CU_ASSERT_EQUAL(copy(vm, arg), GNTST_bad_copy_arg);
+	arg = copy_args(0x700, 0x41, 0, 0);
+	CU_ASSERT_EQUAL(copy(vm, arg), GNTST_bad_page);
 	arg = copy_args(0x40, 0x41, 16, 0);
 	arg.dest.offset = 4081;
 	CU_ASSERT_EQUAL(copy(vm, arg), GNTST_bad_copy_arg);
