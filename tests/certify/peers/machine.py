@@ -29,7 +29,7 @@ class Ended:
 def emulator(icount, memory, smp, cpu):
     """The part of the command line that both peers share."""
     return ["qemu-system-x86_64", "-machine", "q35", *(COUNTING if icount else PLAIN), "-cpu", cpu, "-m", str(memory),
-            "-smp", str(smp), "-nodefaults", "-display", "none", "-no-reboot"]
+            "-smp", str(smp), "-nodefaults", "-display", "none", "-no-reboot", "-monitor", "stdio"]
 
 
 def read_text(path):
@@ -80,8 +80,19 @@ class Watch:
             self.say(f"  rows of {row}")
 
 
+def ask_where(process):
+    """Where the CPUs of a machine stand that does not get on: twice, into the emulator's log."""
+    for _ in range(2):
+        try:
+            process.stdin.write(b"info registers -a\ninfo lapic\n")
+            process.stdin.flush()
+        except OSError:
+            return
+        time.sleep(1)
+
+
 def run(rig, command, limit, say):
-    """Runs @command until it ends by itself or has to be ended.
+    """Runs @command until it ends by itself or has to be ended; of one that hangs the CPUs' registers are in its log.
 
     Of @rig it takes serials, guest_text, guest_started and script_text.
     """
@@ -90,7 +101,7 @@ def run(rig, command, limit, say):
             pass
     watch, start, how = Watch(rig, say), time.monotonic(), None
     with open(rig.path("emulator.log"), "wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
         try:
             while how is None:
                 try:
@@ -102,6 +113,8 @@ def run(rig, command, limit, say):
                     how = "limit"
         finally:
             if process.poll() is None:
+                if how in ("hung", "limit"):
+                    ask_where(process)
                 process.kill()
                 process.wait()
     watch.tell()

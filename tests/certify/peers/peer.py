@@ -12,7 +12,7 @@ guest's text; of several boots the rows put together), attempts, notes, bench {o
 peer, title and not_tried. Paths are relative to its folder.
 
 A guest that hangs (no line for 120 s) or dies in a row ("# begin ID" without its result) is booted again with
-after=ID; on KVM, which sometimes stops for ever on this emulator, the same row is first tried once more. One that stops
+after=ID; the same row is first tried once more, as both peers now and then stand still on this emulator. One that stops
 before any row is tried three times.
 """
 
@@ -45,6 +45,7 @@ PEERS = {
 }
 BOOTS_MAX = 12
 TRIES_BEFORE_ROWS = 3
+TRIES_OF_A_ROW = 2
 RESULT = re.compile(r"^(not )?ok (\d+)(?: - (\S+))?(.*)$")
 EARLIER = "done in an earlier boot"
 BENCH = re.compile(r"^# bench (\S+) median=(\d+) min=(\d+) same=(\d+) unit=(\w+)", re.M)
@@ -125,9 +126,8 @@ def merge_tap(boots, died):
 class Course:
     """The boots of one run: what to do after each that did not come to its end."""
 
-    def __init__(self, maker, cmdline):
+    def __init__(self, cmdline):
         self.cmdline, self.after = cmdline, None
-        self.row_tries_max = 2 if maker is kvm.Kvm else 1
         self.tries, self.died, self.notes = {}, {}, []
 
     def line(self):
@@ -144,7 +144,7 @@ class Course:
         if row is None:
             self.after = done or self.after
             return self.tries[row] < TRIES_BEFORE_ROWS
-        if self.tries[row] < self.row_tries_max:
+        if self.tries[row] < TRIES_OF_A_ROW:
             self.after = done or self.after
             return True
         self.died[row], self.after = boot.ended, row
@@ -158,7 +158,7 @@ def run_guest(peer, elf, cmdline, vcpus=1, memory=256, disk=True, net=False, ico
     peer_rig = maker(peer, folder or os.path.join(debian.ROOT, "build/peers"), os.path.abspath(out), say)
     peer_rig.build(update)
     job = rig.Job(elf, cmdline, vcpus, memory, disk, net, icount, limit)
-    course, boots, begun = Course(maker, cmdline), [], time.monotonic()
+    course, boots, begun = Course(cmdline), [], time.monotonic()
     while True:
         left = limit - (time.monotonic() - begun)
         boots.append(peer_rig.boot(dataclasses.replace(job, cmdline=course.line(), limit=left), len(boots) + 1))
