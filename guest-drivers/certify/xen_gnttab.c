@@ -86,12 +86,17 @@ static void probe_map_grant_ref(struct probe *p)
 {
 	struct xen_guest *x = certify_xen_started(p);
 	struct xen_gnttab_map map = {.flags = GNTMAP_host_map, .ref = NO_REF};
+	int64_t result;
 
 	if (x == NULL) {
 		return;
 	}
 	map.host_addr = x->args.gfn << PAGE_SHIFT; /* of domain 0, which is there everywhere */
-	(void)xp_result(p, op(p, x, &map, sizeof(map)), 0, "mapping a reference that there is not");
+	result = op(p, x, &map, sizeof(map));
+	if (!xp_offered(p, result)) {
+		return;
+	}
+	(void)xp_result(p, result, 0, "mapping a reference that there is not");
 	probe_offer(p, map.status != GNTST_no_space);
 	(void)XP_RESULT_OF(p, map.status, "its status", GNTST_no_space, GNTST_bad_gntref);
 	map.flags = GNTMAP_device_map | GNTMAP_host_map;
@@ -113,12 +118,17 @@ static void probe_unmap_grant_ref(struct probe *p)
 	struct xen_guest *x = certify_xen_started(p);
 	struct xen_gnttab_unmap unmaps[3] = {
 	        {.handle = NO_HANDLE}, {.handle = UINT32_MAX}, {.handle = NO_HANDLE}};
+	int64_t result;
 
 	if (x == NULL) {
 		return;
 	}
 	memcpy(x->args.bytes, unmaps, sizeof(unmaps));
-	(void)xp_result(p, call(p, x, x->args.gfn << PAGE_SHIFT, 3), 0, "three handles that there are not");
+	result = call(p, x, x->args.gfn << PAGE_SHIFT, 3);
+	if (!xp_offered(p, result)) {
+		return;
+	}
+	(void)xp_result(p, result, 0, "three handles that there are not");
 	memcpy(unmaps, x->args.bytes, sizeof(unmaps));
 	for (uint32_t i = 0; i < ARRAY_COUNT(unmaps); i++) {
 		(void)xp_result(p, unmaps[i].status, GNTST_bad_handle, "the status of one");

@@ -58,8 +58,10 @@ static void probe_increase_reservation(struct probe *p)
 	struct guest_page list;
 
 	if (x != NULL && xp_pages(p, &list, 1)) {
-		check_no_extents(p, x, &list);
-		probe_note(p, "nothing is increased here: it could not be undone");
+		if (xp_offered(p, extents(p, x, &list, 0, 0, DOMID_SELF))) {
+			check_no_extents(p, x, &list);
+			probe_note(p, "nothing is increased here: it could not be undone");
+		}
 		xp_pages_free(p, &list, 1);
 	}
 }
@@ -87,12 +89,12 @@ static void check_one_page(struct probe *p, struct xen_guest *x, struct guest_pa
 	memset(page->bytes, FILL, PAGE_BYTES);
 	(void)xp_result(p, xp_reserve(x, XENMEM_decrease_reservation, page->gfn), 1, "giving a page away");
 	(void)xp_result(p, current_pages(x), before - 1, "pages owned without it");
-	(void)xp_result(p, memory_type(x, page->gfn), HVMMEM_mmio_dm, "what is there then");
+	check_type(p, x, page->gfn, HVMMEM_mmio_dm, "what is there then");
 	(void)xp_result(p, xp_reserve(x, XENMEM_decrease_reservation, page->gfn), 0, "giving it away again");
 	(void)xp_result(p, current_pages(x), before - 1, "pages owned after that");
 	xp_page_restore(p, x, page);
 	(void)xp_result(p, current_pages(x), before, "pages owned with it");
-	(void)xp_result(p, memory_type(x, page->gfn), HVMMEM_ram_rw, "what is there again");
+	check_type(p, x, page->gfn, HVMMEM_ram_rw, "what is there again");
 	for (uint32_t i = 0; page->bytes != NULL && i < PAGE_BYTES; i++) {
 		filled += page->bytes[i] != 0;
 	}
@@ -108,8 +110,8 @@ static void check_stop(struct probe *p, struct xen_guest *x, const struct guest_
 	set_gfn(list, 2, pages[1].gfn);
 	if (p->row->number == XENMEM_decrease_reservation &&
 	    xp_result(p, extents(p, x, list, 3, 0, DOMID_SELF), 1, "a list whose second cannot be")) {
-		(void)xp_result(p, memory_type(x, pages[0].gfn), HVMMEM_mmio_dm, "its first, after the call");
-		(void)xp_result(p, memory_type(x, pages[1].gfn), HVMMEM_ram_rw, "its third, after the call");
+		check_type(p, x, pages[0].gfn, HVMMEM_mmio_dm, "its first, after the call");
+		check_type(p, x, pages[1].gfn, HVMMEM_ram_rw, "its third, after the call");
 		xp_page_restore(p, x, &pages[0]);
 	}
 	(void)extents(p, x, list, 3, ORDER_TOO_HIGH, DOMID_SELF);
@@ -136,8 +138,7 @@ static void check_torn(struct probe *p, struct xen_guest *x, struct guest_page *
 	if (take || xp_reserve(x, XENMEM_decrease_reservation, page->gfn) == 1) {
 		(void)xp_result(p, memory_op(p, x, &reservation, sizeof(reservation)), 1,
 		                "a list that ends in a hole");
-		(void)xp_result(p, memory_type(x, page->gfn), take ? HVMMEM_mmio_dm : HVMMEM_ram_rw,
-		                "its first, after the call");
+		check_type(p, x, page->gfn, take ? HVMMEM_mmio_dm : HVMMEM_ram_rw, "its first, after the call");
 	}
 	if (memory_type(x, page->gfn) != HVMMEM_ram_rw) {
 		xp_page_restore(p, x, page);
@@ -237,6 +238,9 @@ static void probe_maximum_ram_page(struct probe *p)
 
 	if (x != NULL) {
 		highest = xen_call(x, __HYPERVISOR_memory_op, p->row->number, 0, 0);
+		if (!xp_offered(p, highest)) {
+			return;
+		}
 		(void)probe_check(p, highest >= (int64_t)(x->args.gfn != 0), "the highest page is %ld",
 		                  (long)highest);
 		probe_note(p, "0x%lx", (unsigned long)highest);

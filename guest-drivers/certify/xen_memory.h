@@ -12,6 +12,8 @@
 int64_t memory_op(struct probe *p, struct xen_guest *x, void *argument, size_t len);
 /* HVMMEM_* of a page, or an error. */
 int64_t memory_type(struct xen_guest *x, uint64_t gfn);
+/* Is the page of type @wanted? Nothing where types are not told. */
+void check_type(struct probe *p, struct xen_guest *x, uint64_t gfn, uint32_t wanted, const char *what);
 
 /* In xen_physmap.c. */
 void probe_add_to_physmap(struct probe *p);

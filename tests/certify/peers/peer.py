@@ -12,7 +12,7 @@ guest's text; of several boots the rows put together), attempts, notes, bench {o
 peer, title and not_tried. Paths are relative to its folder.
 
 A guest that hangs (no line for 120 s) or dies in a row ("# begin ID" without its result) is booted again with
-after=ID; the same row is first tried once more, as both peers now and then stand still on this emulator. One that stops
+after=ID; a row that hangs is first tried once more, as both peers now and then stand still on this emulator. One that stops
 before any row is tried three times.
 """
 
@@ -46,6 +46,7 @@ PEERS = {
 BOOTS_MAX = 12
 TRIES_BEFORE_ROWS = 3
 TRIES_OF_A_ROW = 2
+ENDED_BY_ITSELF = "ended early: QEMU's exit status"  # it would do so again
 RESULT = re.compile(r"^(not )?ok (\d+)(?: - (\S+))?(.*)$")
 EARLIER = "done in an earlier boot"
 BENCH = re.compile(r"^# bench (\S+) median=(\d+) min=(\d+) same=(\d+) unit=(\w+)", re.M)
@@ -144,7 +145,7 @@ class Course:
         if row is None:
             self.after = done or self.after
             return self.tries[row] < TRIES_BEFORE_ROWS
-        if self.tries[row] < TRIES_OF_A_ROW:
+        if self.tries[row] < TRIES_OF_A_ROW and not boot.ended.startswith(ENDED_BY_ITSELF):
             self.after = done or self.after
             return True
         self.died[row], self.after = boot.ended, row

@@ -61,6 +61,13 @@ def test_a_row_that_hangs_is_tried_once_more():
     assert course.notes == ["boot 1: hung, in a.Y", "boot 2: hung, in a.Y"]
 
 
+def test_a_row_in_which_qemu_aborts_is_not_tried_again():
+    course = peer.Course("mode=probe")
+    how = "ended early: QEMU's exit status is 134 (0: the guest reset or powered off)"
+    assert course.goes_on(boot(HEAD + row("a.X", 1) + "# begin a.Y\n", how), 1)
+    assert course.line() == "mode=probe after=a.Y" and course.died == {"a.Y": how}
+
+
 def test_without_any_row_three_boots_are_all():
     course = peer.Course("mode=bench")
     assert [course.goes_on(boot("", "hung"), n) for n in (1, 2, 3)] == [True, True, False]
