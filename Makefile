@@ -231,7 +231,7 @@ certify-iso: deps
 	$(PYTHON) hypervisor/tools/mkiso.py --guest $(B)/certify/certify.elf --title 'Janus certification' \
 		--cmdline '$(CMDLINE)' --out $(B)/certify/certify.iso
 
-own-guests: $(OWN:%=$(B)/tests/guest/%.elf) $(OWN_KINDS:%=$(B)/tests/guest/%.elf) examples
+own-guests: $(OWN:%=$(B)/tests/guest/%.elf) $(OWN_KINDS:%=$(B)/tests/guest/%.elf) examples certify-guest
 
 # CPU=intel: run, shell, bench and system on Bochs, which has VMX; else QEMU, which has SVM. CPU=all: system on both.
 comma := ,
