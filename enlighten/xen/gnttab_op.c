@@ -208,7 +208,8 @@ static bool copy_one(struct xen_call *call, uint64_t at)
 	if (!get_copy(call, at, &r)) {
 		return false;
 	}
-	if ((uint32_t)r.source.offset + r.len <= PAGE_BYTES && (uint32_t)r.dest.offset + r.len <= PAGE_BYTES) {
+	if ((uint32_t)r.source.offset + r.len <= PAGE_BYTES &&
+	    (uint32_t)r.dest.offset + r.len <= PAGE_BYTES) {
 		call->budget -= r.len;
 		status = copy_checked(call->xen, &r);
 	}

@@ -50,7 +50,8 @@ static bool offered(struct probe *p)
 static void port_pit2(struct probe *p)
 {
 	if (!needs_machine(p)) {
-		(void)probe_check(p, offered(p) || in(p, first_port(p), 1) == 0xFF, "it answers now and then");
+		(void)probe_check(p, offered(p) || in(p, first_port(p), 1) == 0xFF,
+		                  "it answers now and then");
 	}
 }
 

@@ -138,7 +138,8 @@ static void check_torn(struct probe *p, struct xen_guest *x, struct guest_page *
 	if (take || xp_reserve(x, XENMEM_decrease_reservation, page->gfn) == 1) {
 		(void)xp_result(p, memory_op(p, x, &reservation, sizeof(reservation)), 1,
 		                "a list that ends in a hole");
-		check_type(p, x, page->gfn, take ? HVMMEM_mmio_dm : HVMMEM_ram_rw, "its first, after the call");
+		check_type(p, x, page->gfn, take ? HVMMEM_mmio_dm : HVMMEM_ram_rw,
+		           "its first, after the call");
 	}
 	if (memory_type(x, page->gfn) != HVMMEM_ram_rw) {
 		xp_page_restore(p, x, page);

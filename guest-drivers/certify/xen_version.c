@@ -160,9 +160,9 @@ static void probe_build_id(struct probe *p)
 	}
 	length = xen_call(x, __HYPERVISOR_xen_version, XENVER_build_id, 0, 0);
 	probe_offer(p, length > 0);
-	(void)probe_check(p, length > 0 || length == -XEN_ENODATA || length == -XEN_EPERM ||
-	                          length == -XEN_ENOSYS,
-	                  "result %ld", (long)length);
+	(void)probe_check(
+	        p, length > 0 || length == -XEN_ENODATA || length == -XEN_EPERM || length == -XEN_ENOSYS,
+	        "result %ld", (long)length);
 	probe_note(p, "result %ld", (long)length);
 }
 
