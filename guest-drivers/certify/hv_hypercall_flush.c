@@ -249,8 +249,10 @@ static uint64_t ipi_set(struct probe *p, struct hv_guest *hv, uint32_t vector, c
 /* One interrupt of it more, or none. */
 static void check_came(struct probe *p, uint32_t before, bool wanted, const char *what)
 {
+	uint32_t count = before + (wanted ? 1u : 0u);
+
 	if (p->c->machine != NULL) {
-		(void)probe_check(p, hv_probe_count(p->c, HV_PROBE_VECTOR) == before + (wanted ? 1u : 0u),
+		(void)probe_check(p, hv_probe_count_to(p->c, HV_PROBE_VECTOR, count) == count,
 		                  "%s: the interrupt %s", what, wanted ? "does not come once" : "comes");
 	}
 }

@@ -196,7 +196,8 @@ static void check_delivery(struct hv_timer *timer)
 	(void)hv_timer_expect(timer, due_soon(p));
 	(void)probe_equal(p, guest_load32(next), HVMSG_NONE, "the type in the next SINT's slot");
 	if (p->c->machine != NULL) {
-		(void)probe_equal(p, hv_probe_count(p->c, HV_PROBE_VECTOR), count + 1u, "interrupts so far");
+		(void)probe_equal(p, hv_probe_count_to(p->c, HV_PROBE_VECTOR, count + 1u), count + 1u,
+		                  "interrupts so far");
 	}
 	(void)hv_probe_put(p, HV_X64_MSR_SINT0 + timer->sint, HV_SYNIC_SINT_MASKED | HV_PROBE_VECTOR);
 	count = hv_probe_count(p->c, HV_PROBE_VECTOR);

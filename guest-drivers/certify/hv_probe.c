@@ -3,6 +3,8 @@
  */
 #include "guest-drivers/certify/hv_probe.h"
 
+#define COUNT_WAIT_NS 20000u
+#define COUNT_TRIES_MAX 50000u /* together a second */
 #define BELOW_A 0xA5u
 #define BELOW_B 0x5Au
 #define PASS_SLICE_US 50u
@@ -214,6 +216,13 @@ uint32_t hv_probe_count(struct certify *c, uint8_t vector)
 	if (c->machine == NULL) {
 		return 0;
 	}
-	c->machine->wait_ns(20000, false);
+	c->machine->wait_ns(COUNT_WAIT_NS, false);
 	return c->machine->vector_count(0, vector);
+}
+
+uint32_t hv_probe_count_to(struct certify *c, uint8_t vector, uint32_t wanted)
+{
+	for (uint32_t i = 0; i < COUNT_TRIES_MAX && hv_probe_count(c, vector) < wanted; i++) {
+	}
+	return hv_probe_count(c, vector);
 }

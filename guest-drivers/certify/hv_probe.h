@@ -102,6 +102,8 @@ uint32_t hv_timer_delay_us(const struct certify *c);
 void hv_probe_watch(struct certify *c, uint8_t vector);
 /* How many have come, after those pending have been taken. 0 without a machine. */
 uint32_t hv_probe_count(struct certify *c, uint8_t vector);
+/* The same, once @wanted have been taken, or after a second. */
+uint32_t hv_probe_count_to(struct certify *c, uint8_t vector, uint32_t wanted);
 
 /* Probes of the rows, for hv_msr.c's table. */
 void hv_probe_scontrol(struct probe *p);

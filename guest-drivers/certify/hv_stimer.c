@@ -380,7 +380,9 @@ static void check_direct(struct hv_timer *timer)
 	(void)probe_check(p, !direct.early, "direct mode: too early");
 	(void)probe_check(p, !slot_is_full(timer), "direct mode: a message came");
 	if (p->c->machine != NULL) {
-		(void)probe_equal(p, hv_probe_count(p->c, HV_PROBE_DIRECT_VECTOR), direct.count_before + 1u,
+		uint32_t count = direct.count_before + 1u;
+
+		(void)probe_equal(p, hv_probe_count_to(p->c, HV_PROBE_DIRECT_VECTOR, count), count,
 		                  "direct mode: interrupts so far");
 	}
 	(void)probe_check(p, !hv_timer_enabled(timer), "direct mode: enabled after it expired");
