@@ -129,29 +129,52 @@ static uint64_t block_take(unsigned int order)
 	return frame;
 }
 
+/* Under the lock. */
+static void block_mark(struct vm_page *page, unsigned int order, enum frame_kind kind, uint16_t owner)
+{
+	for (uint64_t i = 0; i < 1ull << order; i++) {
+		page[i].kind = (uint8_t)kind;
+		page[i].owner = owner;
+		page[i].pin_count = 0;
+		page[i].access = 0;
+		page[i].shown_at = FRAME_SHOWN_NOWHERE;
+	}
+}
+
 struct vm_page *frames_alloc(unsigned int order, enum frame_kind kind, uint16_t owner)
 {
+	struct vm_page *page = NULL;
 	uint64_t frame;
 
 	spin_lock(&pool.lock);
 	frame = block_take(order);
 	if (frame != NO_FRAME) {
-		for (uint64_t i = 0; i < 1ull << order; i++) {
-			struct vm_page *page = &pool.pages[frame + i];
-
-			page->kind = (uint8_t)kind;
-			page->owner = owner;
-			page->pin_count = 0;
-			page->access = 0;
-			page->shown_at = FRAME_SHOWN_NOWHERE;
-		}
+		page = &pool.pages[frame];
+		block_mark(page, order, kind, owner);
 	}
 	spin_unlock(&pool.lock);
-	if (frame == NO_FRAME) {
-		return NULL;
+	if (page != NULL) {
+		frames_zero(page->bytes, (size_t)PAGE_BYTES << order);
 	}
-	frames_zero(pool.pages[frame].bytes, (size_t)PAGE_BYTES << order);
-	return &pool.pages[frame];
+	return page;
+}
+
+struct vm_page *frames_reserve(unsigned int order)
+{
+	uint64_t frame;
+
+	spin_lock(&pool.lock);
+	frame = block_take(order);
+	spin_unlock(&pool.lock);
+	return frame == NO_FRAME ? NULL : &pool.pages[frame];
+}
+
+void frames_open(struct vm_page *page, unsigned int order, enum frame_kind kind, uint16_t owner)
+{
+	spin_lock(&pool.lock);
+	block_mark(page, order, kind, owner);
+	spin_unlock(&pool.lock);
+	frames_zero(page->bytes, (size_t)PAGE_BYTES << order);
 }
 
 void frames_free(struct vm_page *page, unsigned int order)
@@ -395,7 +418,7 @@ static void *heap_alloc_large(size_t total, size_t bytes)
 	while (((size_t)PAGE_BYTES << order) < total) {
 		order++;
 	}
-	page = order <= FRAME_ORDER_MAX ? frames_alloc(order, FRAME_HOST, 0) : NULL;
+	page = order <= FRAME_ORDER_2M ? frames_alloc(order, FRAME_HOST, 0) : NULL;
 	if (page == NULL) {
 		return NULL;
 	}

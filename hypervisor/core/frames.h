@@ -11,7 +11,9 @@
 #include "base/compiler.h"
 #include "vm/page.h"
 
-#define FRAME_ORDER_MAX 9u /* 2 MiB */
+#define FRAME_ORDER_2M 9u
+#define FRAME_ORDER_1G 18u
+#define FRAME_ORDER_MAX FRAME_ORDER_1G
 #define FRAME_SHOWN_NOWHERE UINT64_MAX
 
 enum frame_kind {
@@ -28,6 +30,12 @@ void frames_init(void);
 
 /* 2^@order zeroed frames in a row, aligned; NULL if there are none. */
 MUST_CHECK struct vm_page *frames_alloc(unsigned int order, enum frame_kind kind, uint16_t owner);
+/*
+ * The same in two steps, for blocks that take long to zero: 2^@order frames in a row, aligned, that are nobody's, of which each
+ * part is to be opened before it is used, and freed by itself. NULL if there are none.
+ */
+MUST_CHECK struct vm_page *frames_reserve(unsigned int order);
+void frames_open(struct vm_page *page, unsigned int order, enum frame_kind kind, uint16_t owner);
 /* Frames that no CPU and nobody else can reach any more. */
 void frames_free(struct vm_page *page, unsigned int order);
 /* One frame that may still be reached: freed when it is safe. */

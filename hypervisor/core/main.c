@@ -25,6 +25,7 @@ static void choose_virtualization(void)
 		}
 		if (fitness.is_there) {
 			hvm = vendors[i];
+			p2m_allow_huge(fitness.huge_pages);
 			return;
 		}
 	}

@@ -189,9 +189,9 @@ static void run_memory(struct vm *unused)
 	log_reply("free %lu MiB of %lu, in limbo %lu KiB", (unsigned long)(frames_free_count() >> 8),
 	          (unsigned long)(frames_total_count() >> 8), (unsigned long)(frames_limbo_count() * 4));
 	for (uint32_t i = 0; i < vm_count_all; i++) {
-		log_reply("%-12s RAM %lu KiB, pages of ours %lu, heap %lu bytes", vms[i].name,
-		          (unsigned long)(vms[i].p2m.ram_pages * 4), (unsigned long)vms[i].page_count,
-		          (unsigned long)vms[i].heap_bytes);
+		log_reply("%-12s RAM %lu KiB, %u of 1 GiB, pages of ours %lu, heap %lu bytes", vms[i].name,
+		          (unsigned long)(vms[i].p2m.ram_pages * 4), vms[i].p2m.huge_count,
+		          (unsigned long)vms[i].page_count, (unsigned long)vms[i].heap_bytes);
 	}
 }
 

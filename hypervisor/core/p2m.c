@@ -1,8 +1,8 @@
 /*
- * p2m.c - see p2m.h. Four levels of 512 entries; leaf at 4 KiB or 2 MiB.
+ * p2m.c - see p2m.h. Four levels of 512 entries; leaves of 4 KiB (level 0), 2 MiB (1), and 1 GiB (2) where the CPU has them.
  *
  * SVM's and EPT's entries agree in what is read here: bit 0 is set if present, bit 1 if writable, bit 7
- * marks a 2 MiB leaf, bits 51:12 are the address. They are made by hvm->page_entry() only.
+ * marks a leaf above level 0, bits 51:12 are the address. They are made by hvm->page_entry() only.
  */
 #include "hypervisor/core/p2m.h"
 
@@ -17,7 +17,15 @@
 #define ENTRY_LARGE BIT64(7)
 #define ENTRY_ADDRESS 0x000ffffffffff000ull
 #define LARGE_BYTES 0x200000ull
+#define HUGE_BYTES 0x40000000ull
 #define RAM_ACCESS (HVM_PAGE_READ | HVM_PAGE_WRITE | HVM_PAGE_EXECUTE)
+
+static bool has_huge; /* leaves of 1 GiB may be made */
+
+void p2m_allow_huge(bool allowed)
+{
+	has_huge = allowed;
+}
 
 static uint64_t *table_at(uint64_t entry)
 {
@@ -27,6 +35,16 @@ static uint64_t *table_at(uint64_t entry)
 static unsigned int index_at(gpa_t at, unsigned int level)
 {
 	return (unsigned int)(at.v >> (12 + 9 * level)) & 511u;
+}
+
+static uint64_t leaf_bytes(unsigned int level)
+{
+	return (uint64_t)PAGE_BYTES << (9 * level);
+}
+
+static enum hvm_page_size leaf_size(unsigned int level)
+{
+	return level == 0 ? HVM_PAGE_4K : level == 1 ? HVM_PAGE_2M : HVM_PAGE_1G;
 }
 
 static uint64_t entry_load(const uint64_t *entry)
@@ -65,55 +83,60 @@ bool p2m_create(struct p2m *p2m, uint16_t owner)
 	return true;
 }
 
+/* What a leaf at @level shows at @at. */
+static inline struct p2m_view view_of(uint64_t leaf, gpa_t at, unsigned int level)
+{
+	uint64_t inside = leaf_bytes(level) - 1;
+
+	return (struct p2m_view){
+	        .page = frames_page(hpa((leaf & ENTRY_ADDRESS & ~inside) + (at.v & inside))),
+	        .writable = (leaf & ENTRY_WRITABLE) != 0,
+	};
+}
+
 struct p2m_view p2m_find(const struct p2m *p2m, gpa_t at)
 {
-	struct p2m_view view = {NULL, false};
+	const struct p2m_view nothing = {NULL, false};
 	uint64_t entry = p2m->root.v;
 
 	if (at.v >> P2M_ADDRESS_BITS != 0) {
-		return view;
+		return nothing;
 	}
 	for (unsigned int level = 3;; level--) {
 		entry = entry_load(&table_at(entry)[index_at(at, level)]);
 		if ((entry & ENTRY_PRESENT) == 0) {
-			return view;
+			return nothing;
 		}
 		if (level == 0 || (entry & ENTRY_LARGE) != 0) {
-			break;
+			return view_of(entry, at, level);
 		}
 	}
-	view.writable = (entry & ENTRY_WRITABLE) != 0;
-	if ((entry & ENTRY_LARGE) != 0) {
-		entry = (entry & ENTRY_ADDRESS & ~(LARGE_BYTES - 1)) + (at.v & (LARGE_BYTES - 1));
-	}
-	view.page = frames_page(hpa(entry & ENTRY_ADDRESS));
-	return view;
 }
 
 /*
- * Makes 512 small entries of a large one, with the same meaning. False without memory.
+ * Makes of the large leaf at @level 512 entries of the level below, with the same meaning. False without memory.
  *
  * No change for tlb.h: a CPU that still holds the large translation reads and writes the same bytes with the same rights
  * by it. When one of the small entries changes later, that change's flush drops the large one too, as no flush here
  * is for a single page.
  */
-static bool split_large(struct p2m *p2m, uint64_t *slot, uint64_t entry)
+static bool split_large(struct p2m *p2m, uint64_t *slot, unsigned int level)
 {
 	struct vm_page *table = frames_alloc(0, FRAME_HOST, p2m->owner);
-	uint64_t base = entry & ENTRY_ADDRESS & ~(LARGE_BYTES - 1);
+	uint64_t base = *slot & ENTRY_ADDRESS & ~(leaf_bytes(level) - 1);
 
 	if (table == NULL) {
 		return false;
 	}
 	for (unsigned int i = 0; i < 512; i++) {
-		((uint64_t *)(void *)table->bytes)[i] =
-		        hvm->page_entry(hpa(base + i * (uint64_t)PAGE_BYTES), HVM_PAGE_4K, RAM_ACCESS);
+		((uint64_t *)(void *)table->bytes)[i] = hvm->page_entry(hpa(base + i * leaf_bytes(level - 1)),
+		                                                        leaf_size(level - 1), RAM_ACCESS);
 	}
 	entry_store(slot, hvm->page_entry(frames_hpa(table), HVM_PAGE_TABLE, 0));
 	return true;
 }
 
-/* The entry for @at at @level (0: 4 KiB, 1: 2 MiB), tables made as needed. NULL without memory. Under the lock. */
+/* The entry for @at at @level, tables made as needed. NULL without memory. Under the lock. */
 static uint64_t *entry_for(struct p2m *p2m, gpa_t at, unsigned int level)
 {
 	uint64_t *table = host_direct(p2m->root);
@@ -129,7 +152,7 @@ static uint64_t *entry_for(struct p2m *p2m, gpa_t at, unsigned int level)
 				return NULL;
 			}
 			entry_store(slot, hvm->page_entry(frames_hpa(page), HVM_PAGE_TABLE, 0));
-		} else if ((entry & ENTRY_LARGE) != 0 && !split_large(p2m, slot, entry)) {
+		} else if ((entry & ENTRY_LARGE) != 0 && !split_large(p2m, slot, here)) {
 			return NULL;
 		}
 		table = table_at(*slot);
@@ -137,25 +160,63 @@ static uint64_t *entry_for(struct p2m *p2m, gpa_t at, unsigned int level)
 	return &table[index_at(at, level)];
 }
 
+/* A leaf of RAM at @level, where nothing is yet. */
+static bool place_leaf(struct p2m *p2m, gpa_t at, unsigned int level, const struct vm_page *page)
+{
+	uint64_t *slot;
+
+	spin_lock(&p2m->lock);
+	slot = entry_for(p2m, at, level);
+	if (slot != NULL) {
+		entry_store(slot, hvm->page_entry(frames_hpa(page), leaf_size(level), RAM_ACCESS));
+		p2m->ram_pages += leaf_bytes(level) >> PAGE_SHIFT;
+	}
+	spin_unlock(&p2m->lock);
+	return slot != NULL;
+}
+
 static bool populate_large(struct p2m *p2m, gpa_t at)
 {
-	struct vm_page *page = frames_alloc(FRAME_ORDER_MAX, FRAME_RAM, p2m->owner);
-	uint64_t *slot;
+	struct vm_page *page = frames_alloc(FRAME_ORDER_2M, FRAME_RAM, p2m->owner);
 
 	if (page == NULL) {
 		return false;
 	}
-	spin_lock(&p2m->lock);
-	slot = entry_for(p2m, at, 1);
-	if (slot != NULL) {
-		entry_store(slot, hvm->page_entry(frames_hpa(page), HVM_PAGE_2M, RAM_ACCESS));
-		p2m->ram_pages += 512;
+	if (!place_leaf(p2m, at, 1, page)) {
+		frames_free(page, FRAME_ORDER_2M);
+		return false;
 	}
-	spin_unlock(&p2m->lock);
-	if (slot == NULL) {
-		frames_free(page, FRAME_ORDER_MAX);
+	cpu_breathe();
+	return true;
+}
+
+/* All blocks of 2 MiB of a leaf at @level. */
+static void free_blocks(struct vm_page *page, unsigned int level)
+{
+	for (uint64_t i = 0; i < leaf_bytes(level) >> PAGE_SHIFT; i += LARGE_BYTES >> PAGE_SHIFT) {
+		frames_free(page + i, FRAME_ORDER_2M);
+		cpu_breathe();
 	}
-	return slot != NULL;
+}
+
+/* Zeroed block by block, so that interrupts are let in between. */
+static bool populate_huge(struct p2m *p2m, gpa_t at)
+{
+	struct vm_page *page = frames_reserve(FRAME_ORDER_1G);
+
+	if (page == NULL) {
+		return false;
+	}
+	for (uint64_t i = 0; i < HUGE_BYTES >> PAGE_SHIFT; i += LARGE_BYTES >> PAGE_SHIFT) {
+		frames_open(page + i, FRAME_ORDER_2M, FRAME_RAM, p2m->owner);
+		cpu_breathe();
+	}
+	if (!place_leaf(p2m, at, 2, page)) {
+		free_blocks(page, 2);
+		return false;
+	}
+	p2m->huge_count++;
+	return true;
 }
 
 static void note_top(struct p2m *p2m, uint64_t gfn)
@@ -170,9 +231,11 @@ bool p2m_populate(struct p2m *p2m, gpa_t from, uint64_t bytes)
 	note_top(p2m, (end >> PAGE_SHIFT) - 1);
 	p2m->ram_max_pages += bytes >> PAGE_SHIFT;
 	for (uint64_t at = from.v; at < end;) {
-		if (at % LARGE_BYTES == 0 && end - at >= LARGE_BYTES && populate_large(p2m, gpa(at))) {
+		if (has_huge && at % HUGE_BYTES == 0 && end - at >= HUGE_BYTES &&
+		    populate_huge(p2m, gpa(at))) {
+			at += HUGE_BYTES;
+		} else if (at % LARGE_BYTES == 0 && end - at >= LARGE_BYTES && populate_large(p2m, gpa(at))) {
 			at += LARGE_BYTES;
-			cpu_breathe();
 		} else if (p2m_give(p2m, gpa(at)) == P2M_OK) {
 			at += PAGE_BYTES;
 		} else {
@@ -348,13 +411,13 @@ bool p2m_hide(struct p2m *p2m, struct vm_page *page)
 }
 
 /* No CPU can reach it any more: each has passed since the guest's last vCPU left it. Only a pin can hold it. */
-static void free_ram(struct vm_page *page, unsigned int order)
+static void free_ram(struct vm_page *page)
 {
 	if (page->kind != FRAME_RAM) {
 		return; /* a page of ours: its own end comes apart */
 	}
-	if (order != 0 || __atomic_load_n(&page->pin_count, __ATOMIC_ACQUIRE) == 0) {
-		frames_free(page, order);
+	if (__atomic_load_n(&page->pin_count, __ATOMIC_ACQUIRE) == 0) {
+		frames_free(page, 0);
 	} else {
 		frames_retire(page);
 	}
@@ -375,11 +438,11 @@ static void destroy_level(uint64_t entry, unsigned int level)
 			struct vm_page *page = leaf_page(child);
 
 			if (page != NULL) {
-				free_ram(page, 0);
+				free_ram(page);
 			}
 		} else if ((child & ENTRY_LARGE) != 0) {
-			free_ram(frames_page(hpa(child & ENTRY_ADDRESS & ~(LARGE_BYTES - 1))),
-			         FRAME_ORDER_MAX);
+			free_blocks(frames_page(hpa(child & ENTRY_ADDRESS & ~(leaf_bytes(level) - 1))),
+			            level);
 		} else {
 			destroy_level(child, level - 1);
 			cpu_breathe();

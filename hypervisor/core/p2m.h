@@ -31,6 +31,7 @@ struct p2m {
 	uint64_t ram_pages;
 	uint64_t ram_max_pages;
 	uint64_t max_gfn;
+	uint32_t huge_count; /* leaves of 1 GiB that it began with */
 	uint32_t overlay_count;
 	struct p2m_overlay overlays[P2M_OVERLAY_MAX];
 };
@@ -41,11 +42,13 @@ struct p2m_view {
 	bool writable;
 };
 
+/* Whether the boot CPU can walk leaves of 1 GiB. Before the first guest. */
+void p2m_allow_huge(bool allowed);
 MUST_CHECK bool p2m_create(struct p2m *p2m, uint16_t owner);
 /* No vCPU of the guest runs, and none will. */
 void p2m_destroy(struct p2m *p2m);
 
-/* Backs [@from, @from + @bytes) with zeroed RAM, in 2 MiB pages where they fit. Control path. False without memory. */
+/* Backs [@from, @from + @bytes) with zeroed RAM, in pages of 1 GiB and 2 MiB where they fit. Control path. False without memory. */
 MUST_CHECK bool p2m_populate(struct p2m *p2m, gpa_t from, uint64_t bytes);
 
 struct p2m_view p2m_find(const struct p2m *p2m, gpa_t at);

@@ -34,7 +34,7 @@ plugin_ctrl: unmapped=1, biosdev=1, speaker=0, e1000=0, parallel=0, extfpuirq=0,
 config_interface: textconfig
 display_library: rfb, options="timeout=0"
 cpu: model={model}, count={smp}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs={ignore_bad_msrs}
-memory: guest={memory}, host={memory}
+memory: guest={memory}, host={host_memory}
 romimage: file={share}/BIOS-bochs-latest
 vgaromimage: file={share}/VGABIOS-lgpl-latest
 pci: enabled=1, chipset=i440fx
@@ -55,6 +55,7 @@ COMPLAINT = re.compile(r"VMFAIL|VMENTER|VMEXIT|PANIC|(?i:triple fault)")
 PANIC = ">>PANIC<<"
 ORDERED_END = "Shutdown port: shutdown requested"  # a panic too, for Bochs
 COMPLAINTS_MAX = 20
+HOST_MEMORY_MAX = 2048  # what Bochs keeps in memory of a machine's; the rest, once it is used, in a file
 DUMP_LINES = 80  # of registers, after a panic
 
 
@@ -62,6 +63,7 @@ def config(port, iso, cpu=MODEL, smp=2, memory=2048, ignore_bad_msrs=True, ips=I
     """The bochsrc. @cpu: a model of `bochs-bin --help cpu`. Without @ignore_bad_msrs an unknown MSR faults."""
     return CONFIG.format(
         port=port, iso=os.path.abspath(iso), model=cpu, smp=smp, memory=memory, ips=ips,
+        host_memory=min(memory, HOST_MEMORY_MAX),
         ignore_bad_msrs=int(ignore_bad_msrs), share=SHARE,
     )
 

@@ -31,6 +31,16 @@ def test_one_guest(boot, face, version, vcpus):
     check_drivers(report, face)
 
 
+@pytest.mark.parametrize("face", FACES)
+def test_pages_of_1_gib(boot, face):
+    """Its memory begins as one page, of which a face's own pages, shown inside it, make smaller ones."""
+    machine = boot([guest("big", face, memory="1G", disk="rw")], memory=3072)
+    machine.expect("janus", "guest big: started", 120)
+    machine.monitor("memory")
+    machine.expect("monitor", r"big +RAM \d+ KiB, 1 of 1 GiB", 60)
+    check_drivers(check_passed(machine, "big", 300), face)
+
+
 def test_uefi(boot):
     machine = boot([guest("h", "hyperv", disk="rw"),
                     guest("x", "xen", disk="ro", disks=[{"source": "ram:disk-2.img", "mode": "ro"}],

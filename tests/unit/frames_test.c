@@ -102,16 +102,42 @@ static void test_each_frame_once(void)
 		frames_free(got[i], 0);
 	}
 	CU_ASSERT_EQUAL(frames_free_count(), total);
-	got[0] = frames_alloc(FRAME_ORDER_MAX - 1, FRAME_RAM, 1); /* they are whole blocks again */
+	got[0] = frames_alloc(FRAME_ORDER_2M - 1, FRAME_RAM, 1); /* they are whole blocks again */
 	CU_ASSERT_PTR_NOT_NULL_FATAL(got[0]);
-	CU_ASSERT_EQUAL(frames_hpa(got[0]).v & ((PAGE_BYTES << (FRAME_ORDER_MAX - 1)) - 1), 0);
+	CU_ASSERT_EQUAL(frames_hpa(got[0]).v & ((PAGE_BYTES << (FRAME_ORDER_2M - 1)) - 1), 0);
+}
+
+/* A block in parts: each is zeroed when it is opened, and they are one block again when all are free. */
+static void test_a_block_in_parts(void)
+{
+	uint64_t total;
+	struct vm_page *page;
+
+	start();
+	total = frames_free_count();
+	page = frames_reserve(FRAME_ORDER_2M - 1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(page);
+	CU_ASSERT_EQUAL(frames_free_count(), total - 256);
+	CU_ASSERT_EQUAL(frames_hpa(page).v % (256 * PAGE_BYTES), 0);
+	for (uint32_t part = 0; part < 256; part += 64) {
+		frames_open(page + part, 6, FRAME_RAM, 2);
+		CU_ASSERT_TRUE(is_zero(page + part, 6));
+		CU_ASSERT_EQUAL(page[part + 63].owner, 2);
+		CU_ASSERT_EQUAL(page[part + 63].kind, FRAME_RAM);
+	}
+	for (uint32_t part = 0; part < 256; part += 64) {
+		frames_free(page + part, 6);
+	}
+	CU_ASSERT_EQUAL(frames_free_count(), total);
+	CU_ASSERT_PTR_NOT_NULL(frames_reserve(FRAME_ORDER_2M - 1));
+	CU_ASSERT_PTR_NULL(frames_reserve(FRAME_ORDER_1G));
 }
 
 /* The next guest finds nothing of the last one's, in blocks of any size. */
 static void test_nothing_is_left_in_it(void)
 {
 	start();
-	for (unsigned int order = 0; order < FRAME_ORDER_MAX; order++) {
+	for (unsigned int order = 0; order < FRAME_ORDER_2M; order++) {
 		struct vm_page *page = frames_alloc(order, FRAME_RAM, 1);
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(page);
@@ -314,6 +340,6 @@ static void test_heap(void)
 	ram = NULL;
 }
 
-UNIT_MAIN("frames", UNIT_TEST(test_each_frame_once), UNIT_TEST(test_nothing_is_left_in_it),
+UNIT_MAIN("frames", UNIT_TEST(test_each_frame_once), UNIT_TEST(test_a_block_in_parts), UNIT_TEST(test_nothing_is_left_in_it),
 	  UNIT_TEST(test_waits_for_every_cpu), UNIT_TEST(test_limbo_has_owners), UNIT_TEST(test_later_ones_wait_longer),
 	  UNIT_TEST(test_waits_for_the_last_pin), UNIT_TEST(test_steps_are_bounded), UNIT_TEST(test_heap))

@@ -22,7 +22,7 @@ static bool fits(struct hvm_fitness fitness)
 
 static struct svm_facts good_svm(void)
 {
-	return (struct svm_facts){0x8000001fu, BIT(2), BIT(0), 0};
+	return (struct svm_facts){0x8000001fu, BIT(2), BIT(0), 0, BIT(26)};
 }
 
 static void test_svm(void)
@@ -30,6 +30,10 @@ static void test_svm(void)
 	struct svm_facts facts = good_svm();
 
 	CU_ASSERT_TRUE(fits(svm_judge(&facts)));
+	CU_ASSERT_TRUE(svm_judge(&facts).huge_pages);
+	facts.leaf_80000001_edx = 0;
+	CU_ASSERT_TRUE(fits(svm_judge(&facts)));
+	CU_ASSERT_FALSE(svm_judge(&facts).huge_pages);
 	facts.vm_cr = VM_CR_SVMDIS;
 	CU_ASSERT_TRUE(says(svm_judge(&facts), "firmware"));
 	facts = good_svm();
@@ -65,6 +69,10 @@ static void test_vmx_is_good(void)
 	struct vmx_facts facts = good_vmx();
 
 	CU_ASSERT_TRUE(fits(vmx_judge(&facts)));
+	CU_ASSERT_TRUE(vmx_judge(&facts).huge_pages);
+	facts.word[VMX_FACT_EPT_VPID_CAP] &= ~EPT_CAP_1G;
+	CU_ASSERT_TRUE(fits(vmx_judge(&facts)));
+	CU_ASSERT_FALSE(vmx_judge(&facts).huge_pages);
 	facts.feature_control = 0; /* not locked: Janus turns it on itself */
 	CU_ASSERT_TRUE(fits(vmx_judge(&facts)));
 	facts.has_vmx = false;

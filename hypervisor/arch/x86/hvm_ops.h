@@ -137,11 +137,13 @@ struct hvm_vcpu {
 struct hvm_fitness {
 	bool is_there;
 	const char *missing;
+	bool huge_pages; /* nested tables may have leaves of 1 GiB */
 };
 
 enum hvm_page_size {
 	HVM_PAGE_4K,
 	HVM_PAGE_2M,
+	HVM_PAGE_1G,
 	HVM_PAGE_TABLE, /* points to the next lower table */
 };
 

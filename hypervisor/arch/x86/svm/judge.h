@@ -11,6 +11,7 @@ struct svm_facts {
 	uint32_t leaf_80000001_ecx;
 	uint32_t leaf_8000000a_edx;
 	uint64_t vm_cr;
+	uint32_t leaf_80000001_edx;
 };
 
 /* Whether the CPU with these @facts will do. */

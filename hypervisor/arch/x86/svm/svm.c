@@ -276,7 +276,7 @@ static uint64_t svm_page_entry(hpa_t at, enum hvm_page_size size, uint32_t acces
 	if ((access & HVM_PAGE_EXECUTE) == 0) {
 		entry |= BIT64(63);
 	}
-	return entry | (size == HVM_PAGE_2M ? BIT64(7) : 0);
+	return entry | (size != HVM_PAGE_4K ? BIT64(7) : 0);
 }
 
 static const uint8_t vmmcall[3] = {0x0f, 0x01, 0xd9};

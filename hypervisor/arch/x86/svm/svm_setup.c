@@ -34,6 +34,7 @@ struct hvm_fitness svm_probe(void)
 
 	if (facts.max_extended_leaf >= 0x8000000au) {
 		facts.leaf_80000001_ecx = cpu_id(0x80000001u, 0).ecx;
+		facts.leaf_80000001_edx = cpu_id(0x80000001u, 0).edx;
 		facts.leaf_8000000a_edx = cpu_id(0x8000000au, 0).edx;
 	}
 	if ((facts.leaf_80000001_ecx & BIT(2)) != 0 && !msr_read_safe(MSR_VM_CR, &facts.vm_cr)) {

@@ -157,6 +157,7 @@ enum vmcs_field {
 #define EPT_CAP_LEVELS_4 BIT64(6)
 #define EPT_CAP_WRITE_BACK BIT64(14)
 #define EPT_CAP_2M BIT64(16)
+#define EPT_CAP_1G BIT64(17)
 #define EPT_CAP_INVEPT_ALL (BIT64(20) | BIT64(26))
 #define EPT_CAP_INVVPID_ALL (BIT64(32) | BIT64(42))
 

@@ -404,7 +404,7 @@ static uint64_t vmx_page_entry(hpa_t at, enum hvm_page_size size, uint32_t acces
 	}
 	entry |= (access & HVM_PAGE_WRITE) != 0 ? EPT_WRITE : 0;
 	entry |= (access & HVM_PAGE_EXECUTE) != 0 ? EPT_EXECUTE : 0;
-	return entry | EPT_WRITE_BACK | (size == HVM_PAGE_2M ? EPT_LARGE : 0);
+	return entry | EPT_WRITE_BACK | (size != HVM_PAGE_4K ? EPT_LARGE : 0);
 }
 
 static const uint8_t vmcall[3] = {0x0f, 0x01, 0xc1};
