@@ -347,7 +347,7 @@ certify-browser: deps
 	@dpkg-query -W chromium > /dev/null 2>&1 || $(SUDO) apt-get install -y -qq --no-install-recommends chromium > /dev/null
 	$(PYTHON) tests/certify/browser.py $(PACK)
 
-# What make test runs of it: each face once in a process, and ten seeded wrong answers. certify-quick: each face once, booted.
+# What make test runs of it: each face once in a process, and ten seeded wrong answers; each face once, booted.
 certify-hosted: $(B)/certify/hosted
 	$(PYTHON) tests/certify/certify.py --hosted $(B)/certify/hosted --out $(B)/certify-hosted
 	$(PYTHON) tests/certify/seeded.py --quick
@@ -358,6 +358,7 @@ certify-quick: guests certify-guest
 # Does a wrong answer make its own row fail, and only that?
 certify-seeded: deps
 	$(PYTHON) tests/certify/seeded.py
+	$(PYTHON) tests/certify/seeded.py --metal
 
 # Does each fuzz target find the bug that was seeded for it? Does a test notice each check that was taken out?
 fuzz-check: deps
@@ -377,7 +378,7 @@ bench-baseline: deps guests
 	$(MAKE) -j2 $(B)/janus.elf certify-guest
 	$(PYTHON) tests/bench/bench.py --guests --write-baseline
 
-PARTS := lint unit loopback faults-quick tsan fuzz-smoke system certify-hosted bench-check
+PARTS := lint unit loopback faults-quick tsan fuzz-smoke system certify-hosted certify-quick bench-check
 test: deps guests abi-headers
 	@$(MAKE) --no-print-directory -j2 $(B)/janus.elf own-guests $(UNIT_BIN) $(LOOPBACK_BIN) $(FAULT_BIN) $(LOOPBACK_TSAN) $(FUZZ_BIN) > $(B)/build.log 2>&1 \
 		|| { grep -E 'error|Error' $(B)/build.log | head -n 20; exit 1; }
