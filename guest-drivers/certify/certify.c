@@ -12,15 +12,23 @@
 
 bool probe_check(struct probe *p, bool holds, const char *format, ...)
 {
+	char text[PROBE_TEXT_BYTES];
 	va_list list;
 
 	p->check_count++;
-	if (!holds && p->failed_count++ == 0) {
-		va_start(list, format);
-		(void)text_format_list(p->failed, sizeof(p->failed), format, list);
-		va_end(list);
+	if (holds) {
+		return true;
 	}
-	return holds;
+	va_start(list, format);
+	(void)text_format_list(text, sizeof(text), format, list);
+	va_end(list);
+	if (p->failed_count == 0) {
+		memcpy(p->failed, text, sizeof(text));
+	} else if (p->failed_count < PROBE_FAILED_SHOWN) {
+		certify_say(p->c, "# also failed: %s", text);
+	}
+	p->failed_count++;
+	return false;
 }
 
 bool probe_equal(struct probe *p, uint64_t got, uint64_t wanted, const char *what)
@@ -119,6 +127,10 @@ struct hv_guest *certify_hv_connected(struct probe *p)
 		return &c->hv;
 	}
 	if (certify_hv_started(p) == NULL) {
+		return NULL;
+	}
+	if (!c->hv.has_messages) {
+		probe_skip(p, "no VMBus here: neither PostMessage nor SignalEvent, or no SynIC");
 		return NULL;
 	}
 	c->hv_is_connected = hv_bus_connect(&c->hv, VERSION_WIN10_V5_3);

@@ -83,13 +83,15 @@ void hv_timer_stop(struct hv_timer *timer)
 
 bool hv_timer_up(struct hv_timer *timer, struct probe *p, uint32_t index, uint32_t sint)
 {
+	const uint32_t needed =
+	        HV_MSR_SYNIC_AVAILABLE | HV_MSR_SYNTIMER_AVAILABLE | HV_MSR_TIME_REF_COUNT_AVAILABLE;
 	struct hv_says says;
 
 	*timer = (struct hv_timer){.p = p, .index = index, .sint = sint};
 	hv_probe_says(p->c, &says);
-	if ((says.privileges & HV_MSR_SYNTIMER_AVAILABLE) == 0 ||
-	    (says.privileges & HV_MSR_TIME_REF_COUNT_AVAILABLE) == 0) {
-		probe_note(p, "no synthetic timers, or no reference counter: nothing to send messages");
+	if ((says.privileges & needed) != needed) {
+		probe_note(p,
+		           "no SynIC, no synthetic timers or no reference counter: nothing to send messages");
 		return false;
 	}
 	timer->hv = certify_hv_started(p);

@@ -64,7 +64,7 @@ static void take_interrupts(void)
 	uint8_t *byte;
 
 	upcall_waits = true;
-	__asm__ volatile("sti; pause; cli" : : : "memory");
+	interrupts_take();
 	upcall_waits = false;
 	byte = upcall_taken ? upcall_byte(upcall_context, 0) : NULL;
 	if (byte != NULL) {

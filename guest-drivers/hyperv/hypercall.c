@@ -21,8 +21,10 @@ static bool find(struct hv_guest *hv)
 		return false;
 	}
 	hv->guest->ops->cpuid(hv->guest->context, HYPERV_CPUID_FEATURES, 0, regs);
-	return (regs[0] & HV_MSR_HYPERCALL_AVAILABLE) != 0 && (regs[0] & HV_MSR_SYNIC_AVAILABLE) != 0 &&
-	       (regs[1] & HV_POST_MESSAGES) != 0 && (regs[1] & HV_SIGNAL_EVENTS) != 0;
+	hv->has_synic = (regs[0] & HV_MSR_SYNIC_AVAILABLE) != 0;
+	hv->has_messages =
+	        hv->has_synic && (regs[1] & HV_POST_MESSAGES) != 0 && (regs[1] & HV_SIGNAL_EVENTS) != 0;
+	return (regs[0] & HV_MSR_HYPERCALL_AVAILABLE) != 0;
 }
 
 /* The page's contents are the host's; the operation that calls it is the platform's. */
@@ -53,7 +55,7 @@ bool hv_start(struct hv_guest *hv, struct guest *guest)
 		return false;
 	}
 	hv->vp_index = (uint32_t)vp_index;
-	return hv_synic_start(hv);
+	return !hv->has_synic || hv_synic_start(hv);
 }
 
 void hv_stop(struct hv_guest *hv)

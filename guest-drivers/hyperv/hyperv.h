@@ -47,6 +47,8 @@ struct hv_bus {
 struct hv_guest {
 	struct guest *guest;
 	uint32_t vp_index;
+	bool has_synic; /* without it no timers and no messages: the pages below are NULL */
+	bool has_messages; /* to and from other partitions: without them no bus */
 	struct guest_page hypercall_page;
 	struct guest_page input; /* of PostMessage */
 	struct guest_page messages_below, events_below;
@@ -58,7 +60,7 @@ struct hv_guest {
 
 /* ------------------------------------------------------------------ hypercall.c */
 
-/* Finds Hyper-V, sets the OS id, the hypercall page and the SynIC. False: hv_stop() then too. */
+/* Finds Hyper-V, sets the OS id, the hypercall page and, where it is offered, the SynIC. False: hv_stop() then too. */
 MUST_CHECK bool hv_start(struct hv_guest *hv, struct guest *guest);
 /* Switches it off and gives all pages back. No channel is open, the bus is unloaded. */
 void hv_stop(struct hv_guest *hv);
@@ -77,7 +79,7 @@ void hv_poll(struct hv_guest *hv);
 
 /* ------------------------------------------------------------------ vmbus.c */
 
-/* From @version_max (VERSION_*) down to 4.0; true with hv->bus.version set. */
+/* From @version_max (VERSION_*) down to 4.0; true with hv->bus.version set. False too if there are no messages. */
 MUST_CHECK bool hv_bus_connect(struct hv_guest *hv, uint32_t version_max);
 /* Asks for the offers and waits until they are all there. */
 MUST_CHECK bool hv_bus_offers(struct hv_guest *hv);

@@ -40,6 +40,9 @@ static void overlay_off(struct hv_guest *hv, uint32_t msr, struct guest_page *be
 
 void hv_synic_stop(struct hv_guest *hv)
 {
+	if (!hv->has_synic) {
+		return;
+	}
 	(void)write_msr(hv, HV_X64_MSR_SINT2, HV_SYNIC_SINT_MASKED | HV_SINT_VECTOR);
 	(void)write_msr(hv, HV_X64_MSR_SCONTROL, 0);
 	overlay_off(hv, HV_X64_MSR_SIMP, &hv->messages_below);

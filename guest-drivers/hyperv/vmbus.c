@@ -210,7 +210,7 @@ bool hv_bus_connect(struct hv_guest *hv, uint32_t version_max)
 
 	memset(&hv->bus, 0, sizeof(hv->bus));
 	hv->bus.next_gpadl = GPADL_FIRST;
-	for (uint32_t i = 0; i < ARRAY_COUNT(versions); i++) {
+	for (uint32_t i = 0; hv->has_messages && i < ARRAY_COUNT(versions); i++) {
 		if (versions[i] <= version_max && contact(hv, versions[i])) {
 			hv->bus.version = versions[i];
 			return true;

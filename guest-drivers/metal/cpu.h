@@ -129,6 +129,15 @@ static inline void cpu_sleep(void)
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 
+/*
+ * Interrupts are off. Takes one that waits, if any does, and then they are off again. The instruction behind STI still runs
+ * without them; it is no PAUSE, behind which QEMU's emulated CPU forgets to end STI's shadow if no one intercepts it.
+ */
+static inline void interrupts_take(void)
+{
+	__asm__ volatile("pause; sti; nop; cli" : : : "memory");
+}
+
 /* VMMCALL here; cpu_init() makes each of these a VMCALL on Intel's CPUs. */
 #define HYPERCALL_INSN   \
 	"661: vmmcall\n" \

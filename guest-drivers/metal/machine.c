@@ -194,7 +194,7 @@ static void op_poll(void *context)
 		apic_timer_start(0);
 		return;
 	}
-	__asm__ volatile("sti; pause; cli" : : : "memory");
+	interrupts_take();
 }
 
 void machine_sleep_each(uint32_t polls)

@@ -186,9 +186,10 @@ def judge_identity(column, documents):
 
 
 def judge_end(column, documents, stopped, retried):
-    """run.end: no probe stopped it, and it ended by itself."""
+    """run.end: no probe stopped it, and it ended by itself. What stopped a peer is that row's own fail, which is explained or
+    not; the other rows have their results all the same."""
     evidence = "\n".join(f"boot {i}: {boot.get('ended', 'unknown')}" for i, boot in enumerate(column["boots"], 1))
-    if stopped:
+    if stopped and column["kind"] in OURS:
         text = "; ".join(f"{name}: {why}" for name, why in stopped.items())
         return cell(FAIL, text, evidence=evidence)
     bails = [document.bail for document in documents if document.bail is not None]
@@ -201,6 +202,7 @@ def judge_end(column, documents, stopped, retried):
     if ended not in CLEAN_ENDS:
         return cell(FAIL, f"after its last row the guest did not power off: {ended}", evidence=evidence)
     notes = [f"{column['attempts']} attempts were needed"] if column.get("attempts", 1) > 1 else []
+    notes += [f"{name}: {why}" for name, why in stopped.items()]
     notes += [f"{name}: {why}; a later boot came to its result" for name, why in retried.items()]
     return cell(NOTES if notes else PASS, checks=1, notes=notes, evidence=evidence)
 

@@ -122,6 +122,8 @@ def test_a_hang_is_named_and_the_run_goes_on():
     lines = sample.tap_lines(ROWS, "xen", stop_at=XEN_ROW) + sample.tap_lines(ROWS, "xen", after=XEN_ROW)
     column = judged(lines, boots=[{"ended": "hung"}, {"ended": judge.CLEAN_END}])
     assert failed(column)[XEN_ROW] == "hung: no line for 60 s" and set(failed(column)) == {XEN_ROW, "run.end"}
+    peer = judged(lines, "peer", boots=[{"ended": "hung"}, {"ended": judge.CLEAN_END}])
+    assert set(failed(peer)) == {XEN_ROW} and XEN_ROW in peer["cells"]["run.end"]["notes"][0]  # once, and there
     column = judged(sample.tap_lines(ROWS, "xen", stop_at=XEN_ROW), boots=[{"ended": "crashed: panic"}])
     assert "crashed: panic" in failed(column)[XEN_ROW] and failed(column)["xenstore.XS_READ"] == "no result"
 

@@ -27,6 +27,58 @@ static void test_start(void)
 	hv_rig_down(0);
 }
 
+/* ------------------------------------------------------------------ a host that offers less */
+
+static const struct guest_ops *full_ops;
+static uint32_t taken_privileges, taken_partition;
+
+static void cpuid_with_less(void *context, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+	full_ops->cpuid(context, leaf, subleaf, regs);
+	if (leaf == HYPERV_CPUID_FEATURES) {
+		regs[0] &= ~taken_privileges;
+		regs[1] &= ~taken_partition;
+	}
+}
+
+/* Xen's Viridian has a SynIC and no messages of the guest's; some hosts have no SynIC either. */
+static void test_offers_less(void)
+{
+	static const struct {
+		uint32_t privileges, partition;
+		bool starts, has_synic;
+	} hosts[] = {
+		{0, HV_POST_MESSAGES | HV_SIGNAL_EVENTS, true, true},
+		{0, HV_SIGNAL_EVENTS, true, true},
+		{HV_MSR_SYNIC_AVAILABLE, 0, true, false},
+		{HV_MSR_HYPERCALL_AVAILABLE, 0, false, false},
+	};
+	struct guest_ops less;
+	struct guest *guest = &hv_rig.loops[0].guest;
+	uint64_t value;
+
+	for (uint32_t i = 0; i < ARRAY_COUNT(hosts); i++) {
+		hv_rig_new(0, 0, 0);
+		full_ops = guest->ops;
+		less = *full_ops;
+		less.cpuid = cpuid_with_less;
+		guest->ops = &less;
+		taken_privileges = hosts[i].privileges;
+		taken_partition = hosts[i].partition;
+		CU_ASSERT_EQUAL(hv_start(GUEST0, guest), hosts[i].starts);
+		if (hosts[i].starts) {
+			CU_ASSERT_FALSE(hv_bus_connect(GUEST0, VERSION_WIN10_V5_3));
+			CU_ASSERT_EQUAL(GUEST0->messages != NULL, hosts[i].has_synic);
+			CU_ASSERT_TRUE(less.rdmsr(guest->context, HV_X64_MSR_SCONTROL, &value));
+			CU_ASSERT_EQUAL(value & HV_SYNIC_CONTROL_ENABLE, hosts[i].has_synic);
+			hv_poll(GUEST0);
+		}
+		hv_stop(GUEST0);
+		guest->ops = full_ops;
+		loop_hv_free(&hv_rig.loops[0], false);
+	}
+}
+
 static void test_versions(void)
 {
 	static const uint32_t versions[] = {
@@ -254,7 +306,7 @@ static void test_end_anywhere(void)
 	}
 }
 
-UNIT_MAIN("hyper-v loopback", UNIT_TEST(test_start), UNIT_TEST(test_versions),
-	  UNIT_TEST(test_offers), UNIT_TEST(test_unload), UNIT_TEST(test_heartbeat),
+UNIT_MAIN("hyper-v loopback", UNIT_TEST(test_start), UNIT_TEST(test_offers_less),
+	  UNIT_TEST(test_versions), UNIT_TEST(test_offers), UNIT_TEST(test_unload), UNIT_TEST(test_heartbeat),
 	  UNIT_TEST(test_shutdown), UNIT_TEST(test_timesync), UNIT_TEST(test_reset_anywhere),
 	  UNIT_TEST(test_end_anywhere))
