@@ -134,11 +134,30 @@ struct hv_guest *certify_hv_connected(struct probe *p)
 		return NULL;
 	}
 	c->hv_is_connected = hv_bus_connect(&c->hv, VERSION_WIN10_V5_3);
+	if (!c->hv_is_connected && c->hv.bus.post_status == HV_STATUS_INVALID_CONNECTION_ID) {
+		probe_skip(p, "no VMBus here: no one has its connection for messages");
+		return NULL;
+	}
 	(void)probe_check(p, c->hv_is_connected, "VMBus does not connect with any of 4.0 to 5.3");
 	if (c->hv_is_connected && !probe_check(p, hv_bus_offers(&c->hv), "the offers do not come")) {
 		certify_hv_down(c);
 	}
 	return c->hv_is_connected ? &c->hv : NULL;
+}
+
+/*
+ * A registered vcpu_info is the hypervisor's page on Xen, and follows it; on KVM it is the guest's address, and has to be
+ * registered again when the shared info has moved.
+ */
+static void info_follow(struct certify *c)
+{
+	struct xen_register_vcpu_info arg = {.mfn = c->xen.shared_below.gfn};
+
+	if (c->xen_info_is_placed) {
+		memcpy(c->xen.args.bytes, &arg, sizeof(arg));
+		(void)xen_call(&c->xen, __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, 0, /* of CPU 0 */
+		               c->xen.args.gfn << PAGE_SHIFT);
+	}
 }
 
 struct xen_guest *certify_xen_started(struct probe *p)
@@ -148,6 +167,9 @@ struct xen_guest *certify_xen_started(struct probe *p)
 
 	if (!c->xen_is_started) {
 		error = xen_start(&c->xen, c->guest);
+		if (error == 0) {
+			info_follow(c);
+		}
 		error = error == 0 ? xen_store_start(&c->xen) : error;
 		c->xen_is_started = error == 0;
 		if (!c->xen_is_started) {

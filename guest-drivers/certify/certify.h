@@ -185,6 +185,7 @@ struct certify {
 	struct hv_guest hv;
 	struct xen_guest xen;
 	bool hv_is_started, hv_is_connected, xen_is_started;
+	bool xen_info_is_placed; /* a probe has registered CPU 0's vcpu_info, at the start of the shared info */
 
 	uint32_t point; /* of TAP: the last one told */
 	uint32_t passed, failed, skipped;

@@ -379,6 +379,7 @@ static void probe_register_vcpu_info(struct probe *p)
 		return;
 	}
 	if (xp_result(p, result, 0, "a place for it")) {
+		p->c->xen_info_is_placed = true;
 		(void)probe_check(p, xp_upcall(x), "there is no upcall after it");
 		(void)XP_RESULT_OF(p, register_info(p, x, home, 0), "a second time", -XEN_EBUSY, -XEN_EINVAL);
 	}

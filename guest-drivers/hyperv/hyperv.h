@@ -36,6 +36,7 @@ struct hv_wait {
 struct hv_bus {
 	uint32_t version; /* 0: not connected */
 	uint32_t connection_id;
+	uint16_t post_status; /* HV_STATUS_* of the last message to the host */
 	uint32_t next_gpadl;
 	struct hv_wait wait;
 	uint32_t offer_count;

@@ -13,12 +13,12 @@
 bool hv_bus_post(struct hv_guest *hv, const void *message, uint32_t size)
 {
 	for (uint32_t i = 0; i <= hv->guest->poll_max; i++) {
-		uint16_t status = hv_post_message(hv, hv->bus.connection_id, message, size);
-
-		if (status == HV_STATUS_SUCCESS) {
+		hv->bus.post_status = hv_post_message(hv, hv->bus.connection_id, message, size);
+		if (hv->bus.post_status == HV_STATUS_SUCCESS) {
 			return true;
 		}
-		if (status != HV_STATUS_INSUFFICIENT_BUFFERS && status != HV_STATUS_INSUFFICIENT_MEMORY) {
+		if (hv->bus.post_status != HV_STATUS_INSUFFICIENT_BUFFERS &&
+		    hv->bus.post_status != HV_STATUS_INSUFFICIENT_MEMORY) {
 			return false;
 		}
 		hv_poll(hv);

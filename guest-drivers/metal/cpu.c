@@ -40,6 +40,7 @@
 #define TRAMPOLINE 0x8000u
 #define START_WAIT_SECONDS 60u
 #define CALIBRATE_US 20000u
+#define TSC_HZ_MAX 100000000000ull /* what says more is no rate: KVM has the scale of its clock there */
 #define PM_TICKS (ACPI_PM_TIMER_HZ / 50)
 #define PM_READS_MAX 10000000u
 #define GUEST_ID (UINT64_C(1) << 63 | UINT64_C(0x7f) << 56 | 1) /* open source, of no known type */
@@ -249,15 +250,20 @@ void apic_timer_start(uint32_t ticks)
 	apic_write(REG_TIMER_INITIAL, ticks);
 }
 
-/* TSC and timer at one moment: the tightest of several readings, as each may be interrupted. */
-static uint64_t sample_clocks(uint32_t *ticks)
+static uint32_t apic_timer_now(void)
+{
+	return apic_read(REG_TIMER_CURRENT);
+}
+
+/* TSC and another clock at one moment: the tightest of several readings, as each may be interrupted. */
+static uint64_t sample_clocks(uint32_t (*read)(void), uint32_t *ticks)
 {
 	uint64_t best_width = UINT64_MAX;
 	uint64_t best = 0;
 
 	for (unsigned int i = 0; i < 16; i++) {
 		uint64_t before = tsc_read();
-		uint32_t now = apic_read(REG_TIMER_CURRENT);
+		uint32_t now = read();
 		uint64_t width = tsc_read() - before;
 
 		if (width < best_width) {
@@ -278,9 +284,9 @@ static uint64_t apic_measure(void)
 
 	apic_write(REG_TIMER, VECTOR_TIMER | LVT_MASKED);
 	apic_write(REG_TIMER_INITIAL, UINT32_MAX);
-	first = sample_clocks(&first_ticks);
+	first = sample_clocks(apic_timer_now, &first_ticks);
 	delay_us(CALIBRATE_US);
-	last = sample_clocks(&last_ticks);
+	last = sample_clocks(apic_timer_now, &last_ticks);
 	apic_write(REG_TIMER_INITIAL, 0);
 	apic_write(REG_TIMER, VECTOR_TIMER);
 	return mul_div(first_ticks - last_ticks, tsc_hz(), last - first);
@@ -349,27 +355,34 @@ unsigned int cpus_start(void (*run)(unsigned int cpu))
 
 /* ---------------------------------------------------------------- clocks */
 
-/* Ticks of ACPI's timer since @first; it may have 24 bits only. */
-static uint32_t pm_ticks(uint32_t first)
+static uint32_t pm_now(void)
 {
-	return (port_read32(acpi.pm_timer) - first) & 0xffffff;
+	return port_read32(acpi.pm_timer);
+}
+
+/* Ticks of ACPI's timer from @first to @last; it may have 24 bits only. */
+static uint32_t pm_ticks(uint32_t first, uint32_t last)
+{
+	return (last - first) & 0xffffff;
 }
 
 /* Against ACPI's timer; 0: there is none, or it stands still. */
 static uint64_t measure_tsc(void)
 {
-	uint32_t first, ticks = 0;
-	uint64_t begun;
+	uint32_t first = 0;
+	uint32_t last = 0;
+	uint64_t begun, ended;
 
 	if (acpi.pm_timer == 0) {
 		return 0;
 	}
-	first = port_read32(acpi.pm_timer);
-	begun = tsc_read();
-	for (uint32_t i = 0; i < PM_READS_MAX && ticks < PM_TICKS; i++) {
-		ticks = pm_ticks(first);
+	begun = sample_clocks(pm_now, &first);
+	for (uint32_t i = 0; i < PM_READS_MAX && pm_ticks(first, pm_now()) < PM_TICKS; i++) {
 	}
-	return ticks < PM_TICKS ? 0 : mul_div(tsc_read() - begun, ACPI_PM_TIMER_HZ, ticks);
+	ended = sample_clocks(pm_now, &last);
+	return pm_ticks(first, last) < PM_TICKS
+	               ? 0
+	               : mul_div(ended - begun, ACPI_PM_TIMER_HZ, pm_ticks(first, last));
 }
 
 static uint64_t find_tsc_hz(void)
@@ -383,7 +396,7 @@ static uint64_t find_tsc_hz(void)
 		return hz;
 	}
 	hz = xen_base() == 0 ? 0 : (uint64_t)cpuid(xen_base() + 3, 0).ecx * 1000;
-	hz = hz == 0 ? measure_tsc() : hz;
+	hz = hz == 0 || hz > TSC_HZ_MAX ? measure_tsc() : hz;
 	return hz == 0 ? NS_PER_SECOND : hz;
 }
 

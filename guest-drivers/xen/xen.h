@@ -48,7 +48,7 @@ struct xen_guest {
 	struct guest *guest;
 	uint32_t cpuid_base;
 	uint32_t version; /* major << 16 | minor */
-	uint32_t domid;
+	uint32_t domid; /* as CPUID tells it, else the store; 0: neither does */
 	struct guest_page args; /* structures for hypercalls */
 	struct guest_page stubs;
 	struct guest_page shared_below;

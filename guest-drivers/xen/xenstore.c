@@ -346,6 +346,17 @@ static void store_event(void *context)
 	(void)context; /* whoever waits looks at the ring */
 }
 
+/* QEMU's Xen says it in the store alone. */
+static void read_domid(struct xen_guest *x)
+{
+	uint64_t domid;
+
+	if (x->domid == 0 && xen_store_read_number(x, 0, "domid", &domid) == 0 &&
+	    domid < DOMID_FIRST_RESERVED) {
+		x->domid = (uint32_t)domid;
+	}
+}
+
 int64_t xen_store_start(struct xen_guest *x)
 {
 	uint64_t gfn, port;
@@ -360,5 +371,6 @@ int64_t xen_store_start(struct xen_guest *x)
 	if (x->store.ring == NULL || !xen_port_handle(x, x->store.port, store_event, x)) {
 		return -XEN_EFAULT;
 	}
+	read_domid(x);
 	return 0;
 }

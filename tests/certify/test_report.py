@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import os
+import re
 import stat
 import sys
 import tarfile
@@ -101,6 +102,17 @@ def test_offered_and_specified():
     lines = altered_row(sample.tap_lines(ROWS, "xen"), "cpuid.1_ECX_SSE3", "  offered: true", "  offered: false")
     column = judged(lines)
     assert failed(column) == {} and "CPU decides" in column["cells"]["cpuid.1_ECX_SSE3"]["notes"][-1]
+
+
+def test_vmbus_must_be_there_on_janus():
+    lines = sample.tap_lines(ROWS, "hyperv")
+    at = next(i for i, line in enumerate(lines) if line.endswith(f" - {HV_ROW}"))
+    end = lines.index("  ...", at)
+    skipped = [*lines[:at], f"{lines[at]} # SKIP no VMBus here: no one has it", *lines[end + 1 :]]
+    passed, failing, skip = re.fullmatch(r"# end passed=(\d+) failed=(\d+) skipped=(\d+)", lines[-1]).groups()
+    skipped[-1] = f"# end passed={int(passed) - 1} failed={failing} skipped={int(skip) + 1}"
+    assert set(failed(judged(list(skipped), face="hyperv"))) == {HV_ROW}
+    assert failed(judged(skipped, "peer", face="hyperv")) == {}  # it is nothing that a hypervisor must have
 
 
 def test_rows_that_are_missing_or_strange():
