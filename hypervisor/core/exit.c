@@ -33,7 +33,7 @@ static void inject_gp(struct vcpu *vcpu)
 
 /* ---------------------------------------------------------------- CPUID */
 
-static void host_cpuid(void *ctx, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
+static void host_leaf(void *ctx, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out)
 {
 	struct cpuid_result r = cpu_id(leaf, subleaf);
 
@@ -41,12 +41,19 @@ static void host_cpuid(void *ctx, uint32_t leaf, uint32_t subleaf, struct cpuid_
 	*out = (struct cpuid_regs){r.eax, r.ebx, r.ecx, r.edx};
 }
 
+static struct cpuid_host the_host = {.get = host_leaf};
+
+void exit_start(void)
+{
+	cpuid_policy_know(&the_host);
+}
+
 static struct cpuid_input cpuid_facts(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 
 	return (struct cpuid_input){
-	        .host = host_cpuid,
+	        .host = &the_host,
 	        .vcpu_index = vcpu->index,
 	        .vcpu_count = vm->config.vcpu_count,
 	        .xcr0 = host_xcr0() == 0 ? 0 : xcr_read(0),
@@ -86,14 +93,15 @@ static void exit_cpuid(struct vcpu *vcpu, const struct hvm_exit *exit)
 
 static struct msr_env msr_facts(struct vcpu *vcpu)
 {
-	const struct cpuid_input in = cpuid_facts(vcpu);
+	const struct cpuid_input in = {.host = &the_host,
+	                               .vcpu_count = 1}; /* the state's bits are not asked for */
 	const struct hvm_paging *p = vcpu_paging(vcpu);
 
 	return (struct msr_env){
 	        .efer = p->efer,
 	        .cr0 = p->cr0,
 	        .efer_mask = cpuid_policy_efer_mask(&in),
-	        .amd = cpuid_policy_is_amd(&in),
+	        .amd = the_host.amd,
 	        .rdtscp = (cpuid_policy_features(&in, CPUID_WORD_80000001_EDX) & BIT(27)) != 0,
 	};
 }
@@ -188,7 +196,7 @@ static bool msr_store(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 void vcpu_switch_msrs(struct vcpu *vcpu)
 {
-	if ((cpu_id(0x80000001u, 0).edx & BIT(27)) != 0) {
+	if ((the_host.features[CPUID_WORD_80000001_EDX] & BIT(27)) != 0) {
 		msr_write(MSR_TSC_AUX, msr_policy_stored(&vcpu->msrs, MSR_TSC_AUX));
 	}
 }

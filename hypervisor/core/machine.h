@@ -228,6 +228,8 @@ void vcpu_request(struct vcpu *vcpu, uint32_t requests);
 void vcpu_set_boot_entry(struct vcpu *vcpu, uint32_t entry, uint32_t magic, uint32_t info);
 /* Real mode at sipi_vector << 12, as after INIT and SIPI. */
 void vcpu_reset_state(struct vcpu *vcpu, uint8_t sipi_vector);
+/* What exits have to know of the host's CPU. The boot CPU, before any guest. */
+void exit_start(void);
 /* MSRs that are switched by hand with the vCPU (TSC_AUX). */
 void vcpu_switch_msrs(struct vcpu *vcpu);
 const struct hvm_paging *vcpu_paging(struct vcpu *vcpu);

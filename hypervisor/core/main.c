@@ -84,6 +84,7 @@ void janus_main(void)
 	choose_virtualization();
 	host_isolation_start();
 	log_line("%s", host_isolation_text());
+	exit_start();
 	config_load();
 	sched_init();
 	cpu_init(0);

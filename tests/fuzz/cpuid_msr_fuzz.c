@@ -26,6 +26,7 @@
 struct processor {
 	uint32_t last_leaf, last_extended;
 	struct cpuid_regs regs[16]; /* of the host's leaves, by number modulo 16 */
+	struct cpuid_host host;
 	struct cpuid_input cpuid;
 	struct msr_env env;
 	struct msr_store store;
@@ -53,9 +54,10 @@ static void take_processor(struct input *in, struct processor *p)
 	p->last_extended = (flags & 1) != 0 ? take32(in) : EXTENDED + take8(in) % 0x20u;
 	take(in, p->regs, sizeof(p->regs));
 	p->regs[0].ebx = (flags & 2) != 0 ? vendors[flags >> 6] : p->regs[0].ebx;
+	p->host = (struct cpuid_host){.get = host_cpuid, .ctx = p};
+	cpuid_policy_know(&p->host);
 	p->cpuid = (struct cpuid_input){
-	        .host = host_cpuid,
-	        .host_ctx = p,
+	        .host = &p->host,
 	        .vcpu_index = take8(in),
 	        .vcpu_count = take8(in) + 1u,
 	        .xcr0 = 1,
@@ -65,7 +67,7 @@ static void take_processor(struct input *in, struct processor *p)
 	        .phys_bits_max = take8(in),
 	};
 	p->env.efer_mask = cpuid_policy_efer_mask(&p->cpuid);
-	p->env.amd = cpuid_policy_is_amd(&p->cpuid);
+	p->env.amd = p->host.amd;
 	p->env.rdtscp = (flags & 16) != 0;
 	msr_store_reset(&p->store);
 }

@@ -55,68 +55,63 @@ static uint32_t listed(enum cpuid_word word, enum rule rule)
 }
 
 /* The host's leaf, or zeros behind the host's last one, where Intel would repeat another leaf. */
-static struct cpuid_regs host_leaf(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf)
+static struct cpuid_regs host_leaf(const struct cpuid_host *host, uint32_t leaf, uint32_t subleaf)
 {
-	uint32_t base = leaf & EXTENDED_BASE;
-	struct cpuid_regs regs;
+	struct cpuid_regs regs = {0, 0, 0, 0};
 
-	in->host(in->host_ctx, base, 0, &regs);
-	if (leaf > regs.eax || (regs.eax & EXTENDED_BASE) != base) {
-		return (struct cpuid_regs){0, 0, 0, 0};
+	if (leaf <= host->basic_max || (leaf >= EXTENDED_BASE && leaf <= host->extended_max)) {
+		host->get(host->ctx, leaf, subleaf, &regs);
 	}
-	in->host(in->host_ctx, leaf, subleaf, &regs);
 	return regs;
 }
 
-static uint32_t host_word(const struct cpuid_input *in, enum cpuid_word word)
+static uint32_t host_word(const struct cpuid_host *host, enum cpuid_word word)
 {
 	switch (word) {
 	case CPUID_WORD_1_ECX:
-		return host_leaf(in, 1, 0).ecx;
+		return host_leaf(host, 1, 0).ecx;
 	case CPUID_WORD_1_EDX:
-		return host_leaf(in, 1, 0).edx;
+		return host_leaf(host, 1, 0).edx;
 	case CPUID_WORD_7_EBX:
-		return host_leaf(in, 7, 0).ebx;
+		return host_leaf(host, 7, 0).ebx;
 	case CPUID_WORD_80000001_ECX:
-		return host_leaf(in, EXTENDED_BASE + 1, 0).ecx;
+		return host_leaf(host, EXTENDED_BASE + 1, 0).ecx;
 	default:
-		return host_leaf(in, EXTENDED_BASE + 1, 0).edx;
+		return host_leaf(host, EXTENDED_BASE + 1, 0).edx;
 	}
 }
 
-bool cpuid_policy_is_amd(const struct cpuid_input *in)
+static uint64_t xcr0_mask_of(const struct cpuid_host *host)
 {
-	uint32_t vendor = host_leaf(in, 0, 0).ebx;
+	uint32_t needed = BIT_XSAVE | BIT_AVX;
+	uint32_t has = host_leaf(host, 1, 0).ecx & needed;
+	uint32_t states = host_leaf(host, XSAVE_LEAF, 0).eax;
 
-	return vendor == VENDOR_AUTH || vendor == VENDOR_HYGO;
+	if ((has & BIT_XSAVE) == 0) {
+		return 0;
+	}
+	if (has == needed && (states & XCR0_AVX) != 0) {
+		return XCR0_X87 | XCR0_SSE | XCR0_AVX;
+	}
+	return XCR0_X87 | XCR0_SSE;
 }
 
 uint64_t cpuid_policy_xcr0_mask(const struct cpuid_input *in)
 {
-	uint32_t needed = BIT_XSAVE | BIT_AVX;
-	uint32_t host = host_leaf(in, 1, 0).ecx & needed;
-	uint32_t states = host_leaf(in, XSAVE_LEAF, 0).eax;
-
-	if ((host & BIT_XSAVE) == 0) {
-		return 0;
-	}
-	if (host == needed && (states & XCR0_AVX) != 0) {
-		return XCR0_X87 | XCR0_SSE | XCR0_AVX;
-	}
-	return XCR0_X87 | XCR0_SSE;
+	return in->host->xcr0_mask;
 }
 
 bool cpuid_policy_xcr0_valid(const struct cpuid_input *in, uint64_t raw_value)
 {
 	bool avx_alone = (raw_value & (XCR0_SSE | XCR0_AVX)) == XCR0_AVX;
 
-	return (raw_value & XCR0_X87) != 0 && !avx_alone && (raw_value & ~cpuid_policy_xcr0_mask(in)) == 0;
+	return (raw_value & XCR0_X87) != 0 && !avx_alone && (raw_value & ~in->host->xcr0_mask) == 0;
 }
 
 /* Bits whose base is not shown would promise what cannot be used. */
-static uint32_t without_orphans(const struct cpuid_input *in, enum cpuid_word word, uint32_t bits)
+static uint32_t without_orphans(const struct cpuid_host *host, enum cpuid_word word, uint32_t bits)
 {
-	bool avx = (cpuid_policy_xcr0_mask(in) & XCR0_AVX) != 0;
+	bool avx = (host->xcr0_mask & XCR0_AVX) != 0;
 
 	if (word == CPUID_WORD_1_ECX && !avx) {
 		bits &= ~BITS_NEED_AVX;
@@ -124,10 +119,29 @@ static uint32_t without_orphans(const struct cpuid_input *in, enum cpuid_word wo
 	if (word == CPUID_WORD_7_EBX && !avx) {
 		bits &= ~BIT_AVX2;
 	}
-	if (word == CPUID_WORD_7_EBX && (host_word(in, CPUID_WORD_1_ECX) & BIT_PCID) == 0) {
+	if (word == CPUID_WORD_7_EBX && (host_word(host, CPUID_WORD_1_ECX) & BIT_PCID) == 0) {
 		bits &= ~BIT_INVPCID;
 	}
 	return bits;
+}
+
+void cpuid_policy_know(struct cpuid_host *host)
+{
+	struct cpuid_regs regs;
+
+	host->get(host->ctx, 0, 0, &regs);
+	host->basic_max = (regs.eax & EXTENDED_BASE) == 0 ? regs.eax : 0;
+	host->amd = regs.ebx == VENDOR_AUTH || regs.ebx == VENDOR_HYGO;
+	host->get(host->ctx, EXTENDED_BASE, 0, &regs);
+	host->extended_max = (regs.eax & EXTENDED_BASE) != 0 ? regs.eax : 0;
+	host->xcr0_mask = xcr0_mask_of(host);
+	for (uint32_t word = 0; word < CPUID_WORD_COUNT; word++) {
+		uint32_t bits =
+		        host_word(host, (enum cpuid_word)word) & listed((enum cpuid_word)word, RULE_HOST);
+
+		host->features[word] = without_orphans(host, (enum cpuid_word)word, bits) |
+		                       listed((enum cpuid_word)word, RULE_ALWAYS);
+	}
 }
 
 static uint32_t state_bits(const struct cpuid_input *in, enum cpuid_word word)
@@ -136,15 +150,15 @@ static uint32_t state_bits(const struct cpuid_input *in, enum cpuid_word word)
 
 	switch (word) {
 	case CPUID_WORD_1_ECX:
-		return in->osxsave && cpuid_policy_xcr0_mask(in) != 0 ? BIT_OSXSAVE : 0;
+		return in->osxsave && in->host->xcr0_mask != 0 ? BIT_OSXSAVE : 0;
 	case CPUID_WORD_1_EDX:
 		bits |= (in->apic_base & APIC_BASE_ENABLE) != 0 ? BIT_APIC : 0;
 		bits |= in->vcpu_count > 1 ? BIT_HTT : 0;
 		return bits;
 	case CPUID_WORD_80000001_ECX:
-		return in->vcpu_count > 1 && cpuid_policy_is_amd(in) ? BIT_CMP_LEGACY : 0;
+		return in->vcpu_count > 1 && in->host->amd ? BIT_CMP_LEGACY : 0;
 	case CPUID_WORD_80000001_EDX:
-		if (cpuid_policy_is_amd(in)) {
+		if (in->host->amd) {
 			bits = cpuid_policy_features(in, CPUID_WORD_1_EDX) & AMD_REPEATED_EDX;
 		}
 		return bits;
@@ -155,10 +169,7 @@ static uint32_t state_bits(const struct cpuid_input *in, enum cpuid_word word)
 
 uint32_t cpuid_policy_features(const struct cpuid_input *in, enum cpuid_word word)
 {
-	uint32_t bits = host_word(in, word) & listed(word, RULE_HOST);
-
-	bits = without_orphans(in, word, bits);
-	return bits | listed(word, RULE_ALWAYS) | state_bits(in, word);
+	return in->host->features[word] | state_bits(in, word);
 }
 
 uint64_t cpuid_policy_efer_mask(const struct cpuid_input *in)
@@ -187,14 +198,14 @@ static void cpuid_leaf_host(const struct cpuid_input *in, uint32_t leaf, uint32_
                             struct cpuid_regs *out)
 {
 	(void)subleaf;
-	*out = host_leaf(in, leaf, 0);
+	*out = host_leaf(in->host, leaf, 0);
 }
 
 static void cpuid_leaf_basic_max(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
                                  struct cpuid_regs *out)
 {
 	cpuid_leaf_host(in, leaf, subleaf, out);
-	out->eax = cpuid_policy_xcr0_mask(in) != 0 ? XSAVE_LEAF : TOPOLOGY_LEAF;
+	out->eax = in->host->xcr0_mask != 0 ? XSAVE_LEAF : TOPOLOGY_LEAF;
 }
 
 static void cpuid_leaf_features(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
@@ -216,7 +227,7 @@ static void cpuid_leaf_caches(const struct cpuid_input *in, uint32_t leaf, uint3
 	uint32_t ids = (UINT32_C(1) << log2_up(in->vcpu_count)) - 1;
 	uint32_t level;
 
-	*out = host_leaf(in, leaf, subleaf);
+	*out = host_leaf(in->host, leaf, subleaf);
 	if ((out->eax & 0x1f) == 0) {
 		return;
 	}
@@ -263,7 +274,7 @@ static void cpuid_leaf_topology(const struct cpuid_input *in, uint32_t leaf, uin
 static void cpuid_leaf_xsave(const struct cpuid_input *in, uint32_t leaf, uint32_t subleaf,
                              struct cpuid_regs *out)
 {
-	uint64_t mask = cpuid_policy_xcr0_mask(in);
+	uint64_t mask = in->host->xcr0_mask;
 	bool avx = (mask & XCR0_AVX) != 0;
 
 	(void)leaf;
@@ -320,7 +331,7 @@ static void cpuid_leaf_widths(const struct cpuid_input *in, uint32_t leaf, uint3
 		phys_bits = in->phys_bits_max;
 	}
 	*out = (struct cpuid_regs){.eax = phys_bits | 48u << 8};
-	if (cpuid_policy_is_amd(in)) {
+	if (in->host->amd) {
 		out->ecx = (cores - 1) | log2_up(cores) << 12;
 	}
 }

@@ -14,10 +14,34 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The words of feature bits in specs/cpuid.def. */
+enum cpuid_word {
+	CPUID_WORD_1_ECX,
+	CPUID_WORD_1_EDX,
+	CPUID_WORD_7_EBX,
+	CPUID_WORD_80000001_ECX,
+	CPUID_WORD_80000001_EDX,
+	CPUID_WORD_COUNT,
+};
+
+/* The host's CPUID, and what follows from it alone: the same for all guests, from boot on. */
+struct cpuid_host {
+	/* Unchanged. */
+	void (*get)(void *ctx, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
+	void *ctx;
+	/* cpuid_policy_know() fills these. */
+	uint32_t basic_max;
+	uint32_t extended_max; /* 0: there are none */
+	uint32_t features[CPUID_WORD_COUNT]; /* shown to a guest, but for what follows a vCPU's state */
+	uint64_t xcr0_mask;
+	bool amd; /* by the vendor string, or Hygon, which is the same core: AMD's MSRs exist */
+};
+
+/* From @get and @ctx, which are set. Once. */
+void cpuid_policy_know(struct cpuid_host *host);
+
 struct cpuid_input {
-	/* The host's own CPUID, unchanged. */
-	void (*host)(void *host_ctx, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
-	void *host_ctx;
+	const struct cpuid_host *host;
 	/* The guest and its vCPU. */
 	uint32_t vcpu_index;
 	uint32_t vcpu_count; /* 1 or more */
@@ -28,16 +52,6 @@ struct cpuid_input {
 	uint8_t phys_bits_max; /* limit of the physical address width; 0 for the host's */
 	uint32_t tsc_khz; /* for the faces' timing leaves: 0x15 and 0x16 are not shown */
 	uint32_t apic_bus_hz;
-};
-
-/* The words of feature bits in specs/cpuid.def. */
-enum cpuid_word {
-	CPUID_WORD_1_ECX,
-	CPUID_WORD_1_EDX,
-	CPUID_WORD_7_EBX,
-	CPUID_WORD_80000001_ECX,
-	CPUID_WORD_80000001_EDX,
-	CPUID_WORD_COUNT,
 };
 
 #define XCR0_X87 0x1u
@@ -64,8 +78,5 @@ bool cpuid_policy_xcr0_valid(const struct cpuid_input *in, uint64_t raw_value);
 
 /* The bits of EFER that the guest may set: of SCE, LME and NXE, those it was shown. */
 uint64_t cpuid_policy_efer_mask(const struct cpuid_input *in);
-
-/* Whether the vendor string is AMD's (or Hygon's, which is the same core): AMD's MSRs exist. */
-bool cpuid_policy_is_amd(const struct cpuid_input *in);
 
 #endif /* ARCH_X86_CPUID_POLICY_H */
