@@ -7,6 +7,7 @@
 #include "guest-drivers/certify/xen_probe.h"
 
 #define AFTER_NS (3 * XP_MS_NS)
+#define IN_TIME_TRIES 8u
 #define PERIOD_NS (2 * XP_MS_NS)
 #define TICKS 4u
 #define AR_CODE 0xC9Bu
@@ -487,6 +488,43 @@ static int64_t singleshot_stop(struct xen_guest *x, uint32_t vcpu)
 	return xen_call(x, __HYPERVISOR_vcpu_op, VCPUOP_stop_singleshot_timer, vcpu, 0);
 }
 
+/*
+ * A timer in 3 ms, and @then in its place before it fires: on a loaded machine that is too late now and then, and tried again.
+ * @then is given the time at the start. False: never in time, and there is nothing to look at.
+ */
+static bool singleshot_and(struct probe *p, struct xen_guest *x, uint32_t port,
+                           void (*then)(struct probe *p, struct xen_guest *x, uint64_t now_ns))
+{
+	bool in_time = false;
+
+	for (uint32_t i = 0; i < IN_TIME_TRIES && !in_time; i++) {
+		uint64_t now_ns = xp_now(p->c);
+
+		xp_clear(x, port);
+		(void)xp_result(p, singleshot(x, 0, now_ns + AFTER_NS, 0), 0, "a timer in 3 ms");
+		then(p, x, now_ns);
+		in_time = xp_now(p->c) < now_ns + AFTER_NS;
+	}
+	if (!in_time) {
+		probe_note(p, "never in time to replace or stop a timer before it fires");
+	}
+	return in_time;
+}
+
+static uint64_t replaced_ns; /* when the timer fires that then_another() has set */
+
+static void then_another(struct probe *p, struct xen_guest *x, uint64_t now_ns)
+{
+	replaced_ns = now_ns + 3 * AFTER_NS;
+	(void)xp_result(p, singleshot(x, 0, replaced_ns, 0), 0, "in its place one in 9 ms");
+}
+
+static void then_none(struct probe *p, struct xen_guest *x, uint64_t now_ns)
+{
+	(void)now_ns;
+	(void)xp_result(p, singleshot_stop(x, 0), 0, "stopping it");
+}
+
 static void check_singleshot(struct probe *p, struct xen_guest *x, uint32_t port)
 {
 	uint64_t at_ns = xp_now(p->c) + AFTER_NS;
@@ -500,12 +538,10 @@ static void check_singleshot(struct probe *p, struct xen_guest *x, uint32_t port
 	(void)probe_check(p, !xp_is_pending(x, port), "it fires twice");
 	(void)xp_result(p, singleshot(x, 0, 1, 0), 0, "a deadline that is past");
 	(void)probe_check(p, xp_wait_pending(p, port, XP_PATIENCE_US), "a past deadline does not fire");
-	xp_clear(x, port);
-	at_ns = xp_now(p->c) + 3 * AFTER_NS;
-	(void)xp_result(p, singleshot(x, 0, xp_now(p->c) + AFTER_NS, 0), 0, "a timer in 3 ms");
-	(void)xp_result(p, singleshot(x, 0, at_ns, 0), 0, "in its place one in 9 ms");
-	(void)probe_check(p, xp_wait_pending(p, port, XP_PATIENCE_US), "it does not fire");
-	check_early(p, at_ns);
+	if (singleshot_and(p, x, port, then_another)) {
+		(void)probe_check(p, xp_wait_pending(p, port, XP_PATIENCE_US), "it does not fire");
+		check_early(p, replaced_ns);
+	}
 }
 
 static void probe_set_singleshot_timer(struct probe *p)
@@ -537,11 +573,10 @@ static void probe_stop_singleshot_timer(struct probe *p)
 		return;
 	}
 	(void)xp_result(p, singleshot_stop(x, 0), 0, "stopping what does not run");
-	xp_clear(x, port);
-	(void)xp_result(p, singleshot(x, 0, xp_now(p->c) + AFTER_NS, 0), 0, "a timer in 3 ms");
-	(void)xp_result(p, singleshot_stop(x, 0), 0, "stopping it");
-	xp_pause(p->c, 3 * AFTER_NS / 1000);
-	(void)probe_check(p, !xp_is_pending(x, port), "it fires after it was stopped");
+	if (singleshot_and(p, x, port, then_none)) {
+		xp_pause(p->c, 3 * AFTER_NS / 1000);
+		(void)probe_check(p, !xp_is_pending(x, port), "it fires after it was stopped");
+	}
 	down = xp_vcpu_down(x);
 	if (down != 0) {
 		(void)xp_result(p, singleshot_stop(x, down), -XEN_EINVAL, "another vCPU's");

@@ -119,6 +119,7 @@ static void open_filled(struct guest *guest, struct guest_channel *channel, cons
 		for (uint32_t k = 0; k < 200 && host_run_work_once(guest->vm); k++) {
 		}
 		guest_close(guest, channel);
+		end_held(guest); /* of requests left in the ring by the channel before; they keep the GPADL */
 	}
 	guest_post_teardown(guest, channel->offer.child_relid, gpadl);
 	must(guest_receive(guest) == CHANNELMSG_GPADL_TORNDOWN);
