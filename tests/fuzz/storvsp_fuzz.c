@@ -131,9 +131,13 @@ static uint32_t make_range(struct input *in, uint8_t *to, uint32_t *bytes)
 		uint64_t frame = DATA_AT / PAGE_BYTES + page;
 		uint32_t from = i == 0 ? offset : 0, left = *bytes + offset - i * PAGE_BYTES;
 
-		page_named[page] = true;
-		memset(named + page * PAGE_BYTES + from, 1, (left < PAGE_BYTES ? left : PAGE_BYTES) - from);
 		frame = how >= 0xF8 && how < 0xFC && i == pages - 1 ? take64(in) : frame;
+		page = frame - DATA_AT / PAGE_BYTES;
+		if (page < DATA_PAGES) { /* any frame may be one of these */
+			page_named[page] = true;
+			memset(named + page * PAGE_BYTES + from, 1,
+			       (left < PAGE_BYTES ? left : PAGE_BYTES) - from);
+		}
 		memcpy(to + at, &frame, 8);
 	}
 	return at;

@@ -12,6 +12,7 @@ import shlex
 import debian
 import machine
 import mkguest
+import mkiso
 import rig
 
 HYPERV = ("hv-relaxed,hv-vapic,hv-spinlocks=0x1fff,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,hv-stimer-direct,"
@@ -89,17 +90,27 @@ class Kvm(rig.Rig):
             words += ["-netdev", f"dgram,id=net,local.type=unix,local.path=/tmp/net{number},"
                                  f"remote.type=unix,remote.path=/tmp/net{3 - number}",
                       "-device", f"xen-net-device,netdev=net,mac=00:16:3e:00:00:{number:02x}"]
+        if job.iso:
+            return shlex.join([*words, "-boot", "d", "-cdrom", "/job/guest.iso"])
         return shlex.join([*words, "-kernel", "/job/guest.elf", "-append", cmdline])
+
+    def guest_files(self, job):
+        """What both guests start from. On a CD the command line of the first is in GRUB's menu."""
+        if job.iso:
+            iso = self.path("guest.iso")
+            mkiso.make_guest_iso(job.elf, iso, job.cmdline)
+            with open(iso, "rb") as file:
+                return {"guest.iso": file.read()}
+        with open(self.multiboot_elf(job.elf), "rb") as file:
+            return {"guest.elf": file.read()}
 
     def command(self, job):
         self.serials = [self.path(f) for f in ("l1.log", "uart.log", "port-e9.log", "script.log")]
-        with open(self.multiboot_elf(job.elf), "rb") as file:
-            guest = file.read()
         script = self.l2(job, job.cmdline, 1) + "\n"
         if self.xen and job.net:
             script = self.l2(job, "mode=echo", 2) + " &\nsleep 5\n" + script
         initrd = self.initrd(os.path.join(self.home, "l1.cpio"),
-                             {"guest.elf": guest, "marker": rig.MARKER, "run.sh": script.encode()})
+                             {**self.guest_files(job), "marker": rig.MARKER, "run.sh": script.encode()})
         words = machine.emulator(job.icount, 3072, 1, CPU)
         for serial in self.serials:
             words += ["-serial", "file:" + serial]

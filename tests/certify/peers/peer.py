@@ -2,7 +2,7 @@
 """Runs a guest on a peer, Debian's own Xen or KVM, in the emulator that also runs Janus.
 
     peer.py --peer NAME [--guest FILE] [--cmdline TEXT] [--out FOLDER] [--icount] [--net] [--no-disk] [--vcpus N]
-            [--memory MIB] [--limit SECONDS] [--peers FOLDER] [--update] [--build-only] [--list]
+            [--memory MIB] [--limit SECONDS] [--peers FOLDER] [--update] [--build-only] [--list] [--iso]
 
 Writes column.json into --out, with one folder of raw logs for each boot, and says what it is doing. Exit 0 if the guest
 came to its end, 1 if not, 2 if the peer could not be had ("not tried", with the reason, in column.json).
@@ -132,7 +132,9 @@ class Course:
         self.tries, self.died, self.notes = {}, {}, []
 
     def line(self):
-        return self.cmdline + (f" after={self.after}" if self.after else "")
+        if not self.after:
+            return self.cmdline
+        return " ".join([*(word for word in self.cmdline.split() if not word.startswith("after=")), f"after={self.after}"])
 
     def goes_on(self, boot, number):
         """True if another boot is wanted."""
@@ -153,12 +155,14 @@ class Course:
 
 
 def run_guest(peer, elf, cmdline, vcpus=1, memory=256, disk=True, net=False, icount=False, limit=1800, *, out,
-              folder=None, update=False, say=print):
+              iso=False, folder=None, update=False, say=print):
     """Builds @peer if needed and runs @elf on it; the logs go to @out. Raises PeerError if the peer cannot be had."""
     maker = PEERS[peer]
+    if iso and maker is not kvm.Kvm:
+        raise debian.PeerError(f"{peer} starts no guest from a CD here: take one of KVM's")
     peer_rig = maker(peer, folder or os.path.join(debian.ROOT, "build/peers"), os.path.abspath(out), say)
     peer_rig.build(update)
-    job = rig.Job(elf, cmdline, vcpus, memory, disk, net, icount, limit)
+    job = rig.Job(elf, cmdline, vcpus, memory, disk, net, icount, limit, iso)
     course, boots, begun = Course(cmdline), [], time.monotonic()
     while True:
         left = limit - (time.monotonic() - begun)
@@ -210,6 +214,7 @@ def arguments():
     parser.add_argument("--icount", action="store_true", help="count instructions: the same figures in every run")
     parser.add_argument("--net", action="store_true", help="a network card, and a second guest that answers on it")
     parser.add_argument("--no-disk", action="store_true")
+    parser.add_argument("--iso", action="store_true", help="from a CD, by GRUB, as any machine would; KVM only")
     parser.add_argument("--vcpus", type=int, default=1)
     parser.add_argument("--memory", type=int, default=256, help="of the guest, in MiB")
     parser.add_argument("--limit", type=int, default=3600, help="seconds for all boots together")
@@ -240,7 +245,8 @@ def main():
         if not os.path.isfile(args.guest):
             raise debian.PeerError(f"no guest {args.guest}: make it first")
         result = run_guest(args.peer, args.guest, args.cmdline, args.vcpus, args.memory, not args.no_disk, args.net,
-                           args.icount, args.limit, out=out, folder=args.peers, update=args.update, say=say)
+                           args.icount, args.limit, out=out, iso=args.iso, folder=args.peers, update=args.update,
+                           say=say)
     except (debian.PeerError, OSError) as error:
         print(f"peer: {args.peer} not tried: {error}", file=sys.stderr)
         write_column(out, {"peer": args.peer, "title": args.peer, "not_tried": str(error)})

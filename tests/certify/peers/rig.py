@@ -29,6 +29,7 @@ class Job:
     net: bool = False
     icount: bool = False
     limit: int = 1800
+    iso: bool = False  # by GRUB from a CD, as make certify-iso makes it
 
 
 @dataclasses.dataclass

@@ -12,6 +12,7 @@ sys.path.insert(0, HERE)
 
 import debian  # noqa: E402
 import kernel  # noqa: E402
+import kvm  # noqa: E402
 import machine  # noqa: E402
 import peer  # noqa: E402
 import rig  # noqa: E402
@@ -66,6 +67,22 @@ def test_a_row_in_which_qemu_aborts_is_not_tried_again():
     how = "ended early: QEMU's exit status is 134 (0: the guest reset or powered off)"
     assert course.goes_on(boot(HEAD + row("a.X", 1) + "# begin a.Y\n", how), 1)
     assert course.line() == "mode=probe after=a.Y" and course.died == {"a.Y": how}
+
+
+def test_a_later_boot_has_one_row_to_go_on_after():
+    course = peer.Course("after=a.W mode=probe")
+    assert course.line() == "after=a.W mode=probe"
+    assert course.goes_on(boot(HEAD + row("a.X", 1), "hung"), 1)
+    assert course.line() == "mode=probe after=a.X"
+
+
+def test_a_guest_from_a_cd(tmp_path):
+    kvm_rig = kvm.Kvm("kvm-6.1-hyperv", str(tmp_path), str(tmp_path), print)
+    line = kvm_rig.l2(rig.Job("guest.elf", "mode=probe", iso=True), "mode=probe", 1)
+    assert "-cdrom /job/guest.iso" in line and "-kernel" not in line
+    assert "-kernel" in kvm_rig.l2(rig.Job("guest.elf", "mode=probe"), "mode=probe", 1)
+    with pytest.raises(debian.PeerError, match="take one of KVM's"):
+        peer.run_guest("xen-4.17-pvh", "guest.elf", "mode=probe", iso=True, out=str(tmp_path))
 
 
 def test_without_any_row_three_boots_are_all():
