@@ -15,7 +15,7 @@
 #define VCPUS 2u
 #define TIMERS HV_SYNIC_STIMER_COUNT
 #define SIMP(vp) (0x1000ull * (1 + (vp)))
-#define SPACING_NS 50000u
+#define SPACING_NS 100000u
 #define STEPS_MAX 200u
 #define NEVER_REF ((1ull << 62) / HV_REFERENCE_NS)
 

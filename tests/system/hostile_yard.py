@@ -138,11 +138,13 @@ class Yard:
         return [(int(m[1]), int(m[2]), int(m[4]), int(m[6]), int(m[7])) for m in found]
 
     def resources(self):
-        """What the host has free and each guest holds, with nothing in limbo; or as it is after 20 s."""
+        """What the host has free and each guest holds, when all but the neighbours have ended: nothing in limbo, nothing held by
+        them; or as it is after 20 s."""
         deadline = time.monotonic() + 20
         while True:
             now = resources.ask(self.machine)
-            if now.limbo == 0 or time.monotonic() > deadline:
+            gone = now.limbo == 0 and not any(now.left(name) for name in now.of if name not in NEIGHBOURS)
+            if gone or time.monotonic() > deadline:
                 return now
             self.machine.pump(0.2)
 
