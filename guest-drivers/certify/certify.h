@@ -80,7 +80,10 @@ struct probe {
 	char notes[PROBE_NOTES][PROBE_TEXT_BYTES];
 };
 
-/* One thing that must hold; the text (%s %u %x %lu %lx %ld) says what. The first that fails is told with the result, others at once. Returns @holds. */
+/*
+ * One thing that must hold; the text (%s %u %x %lu %lx %ld) says what. The first that fails is told with the result, others
+ * at once. Returns @holds.
+ */
 bool probe_check(struct probe *p, bool holds, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The same for two numbers that must be equal; both are told if not. */
 bool probe_equal(struct probe *p, uint64_t got, uint64_t wanted, const char *what);
@@ -95,8 +98,9 @@ void probe_skip(struct probe *p, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /*
  * Each brings the face up to that level if it is not there, or down to it, and returns NULL if that fails (then a check
- * has failed, or the probe is skipped: a hypervisor need not offer VMBus). A probe may leave the level it asked for or any that its own calls of these reach; what it opened beyond
- * (channels, ports, grants, watches, devices) it has closed when it returns.
+ * has failed, or the probe is skipped: a hypervisor need not offer VMBus). A probe may leave the level it asked for or
+ * any that its own calls of these reach; what it opened beyond (channels, ports, grants, watches, devices) it has closed
+ * when it returns.
  */
 struct hv_guest *certify_hv_started(struct probe *p); /* hypercall page and, if there is one, SynIC; no bus */
 struct hv_guest *certify_hv_connected(

@@ -489,40 +489,28 @@ static int64_t singleshot_stop(struct xen_guest *x, uint32_t vcpu)
 }
 
 /*
- * A timer in 3 ms, and @then in its place before it fires: on a loaded machine that is too late now and then, and tried again.
- * @then is given the time at the start. False: never in time, and there is nothing to look at.
+ * A timer in 3 ms, which is stopped before it fires, or (@at_ns not NULL) has one in 9 ms in its place, at *@at_ns. On a
+ * loaded machine that is too late now and then, and tried again. False: never in time, and there is nothing to look at.
  */
-static bool singleshot_and(struct probe *p, struct xen_guest *x, uint32_t port,
-                           void (*then)(struct probe *p, struct xen_guest *x, uint64_t now_ns))
+static bool called_off_in_time(struct probe *p, struct xen_guest *x, uint32_t port, uint64_t *at_ns)
 {
-	bool in_time = false;
-
-	for (uint32_t i = 0; i < IN_TIME_TRIES && !in_time; i++) {
+	for (uint32_t i = 0; i < IN_TIME_TRIES; i++) {
 		uint64_t now_ns = xp_now(p->c);
 
 		xp_clear(x, port);
 		(void)xp_result(p, singleshot(x, 0, now_ns + AFTER_NS, 0), 0, "a timer in 3 ms");
-		then(p, x, now_ns);
-		in_time = xp_now(p->c) < now_ns + AFTER_NS;
+		if (at_ns == NULL) {
+			(void)xp_result(p, singleshot_stop(x, 0), 0, "stopping it");
+		} else {
+			*at_ns = now_ns + 3 * AFTER_NS;
+			(void)xp_result(p, singleshot(x, 0, *at_ns, 0), 0, "in its place one in 9 ms");
+		}
+		if (xp_now(p->c) < now_ns + AFTER_NS) {
+			return true;
+		}
 	}
-	if (!in_time) {
-		probe_note(p, "never in time to replace or stop a timer before it fires");
-	}
-	return in_time;
-}
-
-static uint64_t replaced_ns; /* when the timer fires that then_another() has set */
-
-static void then_another(struct probe *p, struct xen_guest *x, uint64_t now_ns)
-{
-	replaced_ns = now_ns + 3 * AFTER_NS;
-	(void)xp_result(p, singleshot(x, 0, replaced_ns, 0), 0, "in its place one in 9 ms");
-}
-
-static void then_none(struct probe *p, struct xen_guest *x, uint64_t now_ns)
-{
-	(void)now_ns;
-	(void)xp_result(p, singleshot_stop(x, 0), 0, "stopping it");
+	probe_note(p, "never in time to replace or stop a timer before it fires");
+	return false;
 }
 
 static void check_singleshot(struct probe *p, struct xen_guest *x, uint32_t port)
@@ -538,9 +526,9 @@ static void check_singleshot(struct probe *p, struct xen_guest *x, uint32_t port
 	(void)probe_check(p, !xp_is_pending(x, port), "it fires twice");
 	(void)xp_result(p, singleshot(x, 0, 1, 0), 0, "a deadline that is past");
 	(void)probe_check(p, xp_wait_pending(p, port, XP_PATIENCE_US), "a past deadline does not fire");
-	if (singleshot_and(p, x, port, then_another)) {
+	if (called_off_in_time(p, x, port, &at_ns)) {
 		(void)probe_check(p, xp_wait_pending(p, port, XP_PATIENCE_US), "it does not fire");
-		check_early(p, replaced_ns);
+		check_early(p, at_ns);
 	}
 }
 
@@ -573,7 +561,7 @@ static void probe_stop_singleshot_timer(struct probe *p)
 		return;
 	}
 	(void)xp_result(p, singleshot_stop(x, 0), 0, "stopping what does not run");
-	if (singleshot_and(p, x, port, then_none)) {
+	if (called_off_in_time(p, x, port, NULL)) {
 		xp_pause(p->c, 3 * AFTER_NS / 1000);
 		(void)probe_check(p, !xp_is_pending(x, port), "it fires after it was stopped");
 	}

@@ -91,18 +91,21 @@ static void exit_cpuid(struct vcpu *vcpu, const struct hvm_exit *exit)
 
 /* ---------------------------------------------------------------- MSRs */
 
+static bool has_rdtscp(void)
+{
+	return (the_host.features[CPUID_WORD_80000001_EDX] & BIT(27)) != 0;
+}
+
 static struct msr_env msr_facts(struct vcpu *vcpu)
 {
-	const struct cpuid_input in = {.host = &the_host,
-	                               .vcpu_count = 1}; /* the state's bits are not asked for */
 	const struct hvm_paging *p = vcpu_paging(vcpu);
 
 	return (struct msr_env){
 	        .efer = p->efer,
 	        .cr0 = p->cr0,
-	        .efer_mask = cpuid_policy_efer_mask(&in),
+	        .efer_mask = the_host.efer_mask,
 	        .amd = the_host.amd,
-	        .rdtscp = (cpuid_policy_features(&in, CPUID_WORD_80000001_EDX) & BIT(27)) != 0,
+	        .rdtscp = has_rdtscp(),
 	};
 }
 
@@ -196,7 +199,7 @@ static bool msr_store(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 void vcpu_switch_msrs(struct vcpu *vcpu)
 {
-	if ((the_host.features[CPUID_WORD_80000001_EDX] & BIT(27)) != 0) {
+	if (has_rdtscp()) {
 		msr_write(MSR_TSC_AUX, msr_policy_stored(&vcpu->msrs, MSR_TSC_AUX));
 	}
 }

@@ -129,36 +129,6 @@ static uint64_t block_take(unsigned int order)
 	return frame;
 }
 
-/* Under the lock. */
-static void block_mark(struct vm_page *page, unsigned int order, enum frame_kind kind, uint16_t owner)
-{
-	for (uint64_t i = 0; i < 1ull << order; i++) {
-		page[i].kind = (uint8_t)kind;
-		page[i].owner = owner;
-		page[i].pin_count = 0;
-		page[i].access = 0;
-		page[i].shown_at = FRAME_SHOWN_NOWHERE;
-	}
-}
-
-struct vm_page *frames_alloc(unsigned int order, enum frame_kind kind, uint16_t owner)
-{
-	struct vm_page *page = NULL;
-	uint64_t frame;
-
-	spin_lock(&pool.lock);
-	frame = block_take(order);
-	if (frame != NO_FRAME) {
-		page = &pool.pages[frame];
-		block_mark(page, order, kind, owner);
-	}
-	spin_unlock(&pool.lock);
-	if (page != NULL) {
-		frames_zero(page->bytes, (size_t)PAGE_BYTES << order);
-	}
-	return page;
-}
-
 struct vm_page *frames_reserve(unsigned int order)
 {
 	uint64_t frame;
@@ -172,9 +142,25 @@ struct vm_page *frames_reserve(unsigned int order)
 void frames_open(struct vm_page *page, unsigned int order, enum frame_kind kind, uint16_t owner)
 {
 	spin_lock(&pool.lock);
-	block_mark(page, order, kind, owner);
+	for (uint64_t i = 0; i < 1ull << order; i++) {
+		page[i].kind = (uint8_t)kind;
+		page[i].owner = owner;
+		page[i].pin_count = 0;
+		page[i].access = 0;
+		page[i].shown_at = FRAME_SHOWN_NOWHERE;
+	}
 	spin_unlock(&pool.lock);
 	frames_zero(page->bytes, (size_t)PAGE_BYTES << order);
+}
+
+struct vm_page *frames_alloc(unsigned int order, enum frame_kind kind, uint16_t owner)
+{
+	struct vm_page *page = frames_reserve(order);
+
+	if (page != NULL) {
+		frames_open(page, order, kind, owner);
+	}
+	return page;
 }
 
 void frames_free(struct vm_page *page, unsigned int order)

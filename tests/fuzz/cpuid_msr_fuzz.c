@@ -66,7 +66,7 @@ static void take_processor(struct input *in, struct processor *p)
 	        .invariant_tsc = (flags & 8) != 0,
 	        .phys_bits_max = take8(in),
 	};
-	p->env.efer_mask = cpuid_policy_efer_mask(&p->cpuid);
+	p->env.efer_mask = p->host.efer_mask;
 	p->env.amd = p->host.amd;
 	p->env.rdtscp = (flags & 16) != 0;
 	msr_store_reset(&p->store);

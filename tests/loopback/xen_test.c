@@ -21,6 +21,20 @@ static void test_start(void)
 	rig_down(0);
 }
 
+/* Where CPUID does not tell it, as on QEMU's Xen. */
+static void test_number_from_the_store(void)
+{
+	struct loop_config config = {.id = 4};
+
+	loop_xen_new(&rig.loops[0], &config);
+	CU_ASSERT_EQUAL_FATAL(xen_start(&rig.xens[0], &rig.loops[0].guest), 0);
+	CU_ASSERT_EQUAL(rig.xens[0].domid, 4);
+	rig.xens[0].domid = 0;
+	CU_ASSERT_EQUAL_FATAL(xen_store_start(&rig.xens[0]), 0);
+	CU_ASSERT_EQUAL(rig.xens[0].domid, 4);
+	rig_down(0);
+}
+
 static uint32_t handled;
 
 static void count_event(void *context)
@@ -420,7 +434,7 @@ static void test_threads(void)
 	}
 }
 
-UNIT_MAIN("xen loopback", UNIT_TEST(test_start), UNIT_TEST(test_ports),
+UNIT_MAIN("xen loopback", UNIT_TEST(test_start), UNIT_TEST(test_number_from_the_store), UNIT_TEST(test_ports),
 	  UNIT_TEST(test_grants), UNIT_TEST(test_store), UNIT_TEST(test_store_long),
 	  UNIT_TEST(test_store_conflict), UNIT_TEST(test_console), UNIT_TEST(test_shutdown),
 	  UNIT_TEST(test_reset_anywhere), UNIT_TEST(test_end_while_open),

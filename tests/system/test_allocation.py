@@ -27,8 +27,7 @@ CHANGES = (
     ("hypervisor/core/frames.c", "#define LIMBO_MAX 256u", """#define LIMBO_MAX 256u
 uint32_t fault_at, fault_count;
 static bool fault_now(void) { return __atomic_add_fetch(&fault_count, 1, __ATOMIC_RELAXED) == fault_at; }"""),
-    ("hypervisor/core/frames.c", "frame = block_take(order); if (frame != NO_FRAME) { page =",
-     "frame = fault_now() ? NO_FRAME : block_take(order);\nif (frame != NO_FRAME) { page ="),
+    ("hypervisor/core/frames.c", "frame = block_take(order);", "frame = fault_now() ? NO_FRAME : block_take(order);"),
     ("hypervisor/core/frames.c", "class = heap_class(total);", "class = heap_class(total); if (fault_now()) { return NULL; }"),
     ("hypervisor/core/control.c", "vm->start_asked = false; set_config(vm);", """
 extern uint32_t fault_at, fault_count;

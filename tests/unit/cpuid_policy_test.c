@@ -79,23 +79,11 @@ static struct cpuid_regs get(const struct cpuid_input *in, uint32_t leaf, uint32
 	return out;
 }
 
-/* The test may have changed the host. */
-static bool is_amd(void)
+/* Anew, as the test may have changed the host. */
+static const struct cpuid_host *host_known(void)
 {
 	cpuid_policy_know(&known);
-	return known.amd;
-}
-
-static uint64_t efer_mask(const struct cpuid_input *in)
-{
-	cpuid_policy_know(&known);
-	return cpuid_policy_efer_mask(in);
-}
-
-static uint64_t xcr0_mask(const struct cpuid_input *in)
-{
-	cpuid_policy_know(&known);
-	return cpuid_policy_xcr0_mask(in);
+	return &known;
 }
 
 static bool is_zero(struct cpuid_regs r)
@@ -113,11 +101,11 @@ static void test_vendor_and_maxima(void)
 		       r.ecx == 0x444d4163);
 	r = get(&in, 0x80000000, 0);
 	CU_ASSERT_TRUE(r.eax == 0x80000008 && r.ebx == 0x68747541);
-	CU_ASSERT_TRUE(is_amd());
+	CU_ASSERT_TRUE(host_known()->amd);
 	host.vendor = "HygoenuinneG"; /* Hygon's first word is what counts */
-	CU_ASSERT_TRUE(is_amd());
+	CU_ASSERT_TRUE(host_known()->amd);
 	host.vendor = "GenuineIntel";
-	CU_ASSERT_FALSE(is_amd());
+	CU_ASSERT_FALSE(host_known()->amd);
 	/* A host with few leaves: the synthetic ones are shown all the same. */
 	host.basic_max = 7;
 	host.fill = 0;
@@ -161,9 +149,9 @@ static void test_features_need_the_host(void)
 	CU_ASSERT_EQUAL(get(&in, 1, 0).edx, 1u << 9 | 1u << 12 | 1u << 28);
 	CU_ASSERT_EQUAL(get(&in, 7, 0).ebx, 0);
 	CU_ASSERT_EQUAL(get(&in, 0x80000001, 0).edx, 1u << 9 | 1u << 12);
-	CU_ASSERT_EQUAL(efer_mask(&in), 0);
+	CU_ASSERT_EQUAL(host_known()->efer_mask, 0);
 	host.fill = 0xffffffff;
-	CU_ASSERT_EQUAL(efer_mask(&in), 0x901);
+	CU_ASSERT_EQUAL(host_known()->efer_mask, 0x901);
 	/* Beyond the host's last leaf Intel answers with another: not believed. */
 	host.basic_max = 1;
 	CU_ASSERT_EQUAL(get(&in, 7, 0).ebx, 0);
@@ -178,19 +166,19 @@ static void test_avx_needs_xsave(void)
 	struct cpuid_input in = input_of(&host);
 
 	host.leaf_1_ecx_clear = 1u << 26;
-	CU_ASSERT_EQUAL(xcr0_mask(&in), 0);
+	CU_ASSERT_EQUAL(host_known()->xcr0_mask, 0);
 	CU_ASSERT_EQUAL(get(&in, 1, 0).ecx & 0x3c001000, 0);
 	CU_ASSERT_EQUAL(get(&in, 7, 0).ebx & 1u << 5, 0);
 	CU_ASSERT_TRUE(is_zero(get(&in, 0xd, 0)));
 	CU_ASSERT_FALSE(cpuid_policy_xcr0_valid(&in, 1));
 	host.leaf_1_ecx_clear = 1u << 28;
-	CU_ASSERT_EQUAL(xcr0_mask(&in), 3);
+	CU_ASSERT_EQUAL(host_known()->xcr0_mask, 3);
 	CU_ASSERT_EQUAL(get(&in, 1, 0).ecx & (1u << 12 | 1u << 28 | 1u << 29), 0);
 	CU_ASSERT_EQUAL(get(&in, 0xd, 0).ecx, 576);
 	CU_ASSERT_TRUE(is_zero(get(&in, 0xd, 2)));
 	host.leaf_1_ecx_clear = 0;
 	host.leaf_d_eax = 3;
-	CU_ASSERT_EQUAL(xcr0_mask(&in), 3);
+	CU_ASSERT_EQUAL(host_known()->xcr0_mask, 3);
 	/* INVPCID without PCID is nothing. */
 	host.leaf_1_ecx_clear = 1u << 17;
 	CU_ASSERT_EQUAL(get(&in, 7, 0).ebx & 1u << 10, 0);
@@ -334,7 +322,7 @@ static void test_real_host(void)
 	real_cpuid(NULL, 7, 0, &host);
 	CU_ASSERT_EQUAL(get(&in, 7, 0).ebx & ~host.ebx, 0);
 	real_cpuid(NULL, 0x80000001, 0, &host);
-	CU_ASSERT_EQUAL(efer_mask(&in), 0x901);
+	CU_ASSERT_EQUAL(host_known()->efer_mask, 0x901);
 }
 
 UNIT_MAIN("cpuid_policy", UNIT_TEST(test_vendor_and_maxima), UNIT_TEST(test_features_are_masked),

@@ -96,11 +96,6 @@ static uint64_t xcr0_mask_of(const struct cpuid_host *host)
 	return XCR0_X87 | XCR0_SSE;
 }
 
-uint64_t cpuid_policy_xcr0_mask(const struct cpuid_input *in)
-{
-	return in->host->xcr0_mask;
-}
-
 bool cpuid_policy_xcr0_valid(const struct cpuid_input *in, uint64_t raw_value)
 {
 	bool avx_alone = (raw_value & (XCR0_SSE | XCR0_AVX)) == XCR0_AVX;
@@ -125,6 +120,16 @@ static uint32_t without_orphans(const struct cpuid_host *host, enum cpuid_word w
 	return bits;
 }
 
+static uint64_t efer_mask_of(uint32_t shown)
+{
+	uint64_t mask = 0;
+
+	mask |= (shown & BIT_SYSCALL) != 0 ? EFER_SCE : 0;
+	mask |= (shown & BIT_LM) != 0 ? EFER_LME : 0;
+	mask |= (shown & BIT_NX) != 0 ? EFER_NXE : 0;
+	return mask;
+}
+
 void cpuid_policy_know(struct cpuid_host *host)
 {
 	struct cpuid_regs regs;
@@ -142,6 +147,7 @@ void cpuid_policy_know(struct cpuid_host *host)
 		host->features[word] = without_orphans(host, (enum cpuid_word)word, bits) |
 		                       listed((enum cpuid_word)word, RULE_ALWAYS);
 	}
+	host->efer_mask = efer_mask_of(host->features[CPUID_WORD_80000001_EDX]);
 }
 
 static uint32_t state_bits(const struct cpuid_input *in, enum cpuid_word word)
@@ -170,17 +176,6 @@ static uint32_t state_bits(const struct cpuid_input *in, enum cpuid_word word)
 uint32_t cpuid_policy_features(const struct cpuid_input *in, enum cpuid_word word)
 {
 	return in->host->features[word] | state_bits(in, word);
-}
-
-uint64_t cpuid_policy_efer_mask(const struct cpuid_input *in)
-{
-	uint32_t shown = cpuid_policy_features(in, CPUID_WORD_80000001_EDX);
-	uint64_t mask = 0;
-
-	mask |= (shown & BIT_SYSCALL) != 0 ? EFER_SCE : 0;
-	mask |= (shown & BIT_LM) != 0 ? EFER_LME : 0;
-	mask |= (shown & BIT_NX) != 0 ? EFER_NXE : 0;
-	return mask;
 }
 
 /* The least n with 2^n >= count. */

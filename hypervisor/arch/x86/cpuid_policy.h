@@ -33,7 +33,8 @@ struct cpuid_host {
 	uint32_t basic_max;
 	uint32_t extended_max; /* 0: there are none */
 	uint32_t features[CPUID_WORD_COUNT]; /* shown to a guest, but for what follows a vCPU's state */
-	uint64_t xcr0_mask;
+	uint64_t xcr0_mask; /* bits that a guest may set in XCR0: x87, SSE and AVX at most, 0 without XSAVE */
+	uint64_t efer_mask; /* and in EFER: of SCE, LME and NXE, those it is shown */
 	bool amd; /* by the vendor string, or Hygon, which is the same core: AMD's MSRs exist */
 };
 
@@ -70,13 +71,7 @@ void cpuid_policy_get(const struct cpuid_input *in, uint32_t leaf, uint32_t subl
 /* The guest's feature bits of one word. */
 uint32_t cpuid_policy_features(const struct cpuid_input *in, enum cpuid_word word);
 
-/* The bits that the guest may set in XCR0: x87, SSE and AVX at most, 0 without XSAVE. */
-uint64_t cpuid_policy_xcr0_mask(const struct cpuid_input *in);
-
 /* Whether XSETBV of @raw_value to XCR0 is allowed; if not, #GP(0). */
 bool cpuid_policy_xcr0_valid(const struct cpuid_input *in, uint64_t raw_value);
-
-/* The bits of EFER that the guest may set: of SCE, LME and NXE, those it was shown. */
-uint64_t cpuid_policy_efer_mask(const struct cpuid_input *in);
 
 #endif /* ARCH_X86_CPUID_POLICY_H */

@@ -26,7 +26,7 @@ struct msr_store {
 struct msr_env {
 	uint64_t efer; /* as the guest's CPU has it now; bits not its own may be set */
 	uint64_t cr0;
-	uint64_t efer_mask; /* cpuid_policy_efer_mask() */
+	uint64_t efer_mask; /* struct cpuid_host's */
 	bool amd; /* struct cpuid_host's */
 	bool rdtscp; /* shown to the guest: TSC_AUX exists */
 };

@@ -41,28 +41,32 @@ static const struct need needs[] = {
 struct hvm_fitness vmx_judge(const struct vmx_facts *facts)
 {
 	if (!facts->has_vmx) {
-		return (struct hvm_fitness){false, NULL, false};
+		return (struct hvm_fitness){.is_there = false};
 	}
 	if ((facts->feature_control & FEATURE_CONTROL_LOCKED) != 0 &&
 	    (facts->feature_control & FEATURE_CONTROL_VMXON) == 0) {
 		return (struct hvm_fitness){
-		        true, "virtualization is locked off by firmware: enable VT-x in its setup", false};
+		        .is_there = true,
+		        .missing = "virtualization is locked off by firmware: enable VT-x in its setup"};
 	}
 	for (size_t i = 0; i < ARRAY_COUNT(needs); i++) {
 		if ((facts->word[needs[i].fact] & needs[i].bits) != needs[i].bits) {
-			return (struct hvm_fitness){true, needs[i].missing, false};
+			return (struct hvm_fitness){.is_there = true, .missing = needs[i].missing};
 		}
 	}
 	/* Shown to guests, so it must work in them. */
 	if (facts->has_rdtscp && (facts->word[VMX_FACT_PROCBASED2] & MAY_BE_1(SECONDARY_RDTSCP)) == 0) {
 		return (struct hvm_fitness){
-		        true, "this CPU's VMX does not let guests use RDTSCP, which the CPU has", false};
+		        .is_there = true,
+		        .missing = "this CPU's VMX does not let guests use RDTSCP, which the CPU has"};
 	}
 	if (facts->has_invpcid && (facts->word[VMX_FACT_PROCBASED2] & MAY_BE_1(SECONDARY_INVPCID)) == 0) {
 		return (struct hvm_fitness){
-		        true, "this CPU's VMX does not let guests use INVPCID, which the CPU has", false};
+		        .is_there = true,
+		        .missing = "this CPU's VMX does not let guests use INVPCID, which the CPU has"};
 	}
-	return (struct hvm_fitness){true, NULL, (facts->word[VMX_FACT_EPT_VPID_CAP] & EPT_CAP_1G) != 0};
+	return (struct hvm_fitness){.is_there = true,
+	                            .huge_pages = (facts->word[VMX_FACT_EPT_VPID_CAP] & EPT_CAP_1G) != 0};
 }
 
 uint32_t vmx_controls(uint64_t capability, uint32_t wanted)
