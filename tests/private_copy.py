@@ -23,6 +23,11 @@ def make(folder, *args):
     return None if run.returncode == 0 else run.stdout + run.stderr
 
 
+def reads_as(text):
+    """The pattern of a place in a file that reads as @text, white space aside."""
+    return r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", text))
+
+
 class PrivateCopy:
     """@kinds: folders of build/ that are worth copying (san, fuz, ...)."""
 
@@ -49,7 +54,7 @@ class PrivateCopy:
         """Exchanges the one place in file @name that reads as @old, white space aside. Returns the text before."""
         with open(self.path(name), encoding="utf-8") as file:
             text = file.read()
-        pattern = r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", old))
+        pattern = reads_as(old)
         found = re.findall(pattern, text)
         if len(found) != 1:
             raise LookupError(f"{name}: {len(found)} places read as: {old}")
