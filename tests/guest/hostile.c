@@ -76,6 +76,15 @@ bool wait_for(bool (*done)(void), uint32_t seconds)
 	return true;
 }
 
+void let_work(void (*poll)(void), uint32_t turns)
+{
+	uint64_t limit = tsc_read() + tsc_hz() / 20;
+
+	for (uint32_t i = 0; i < turns && tsc_read() < limit; i++) {
+		poll();
+	}
+}
+
 uint64_t ram_end(void)
 {
 	return option_number("ram_mib", 32) << 20;

@@ -31,6 +31,11 @@ void claim_number(uint64_t seen, uint64_t wanted, const char *what);
 bool blowing(void);
 /* Seconds of waiting by polls until @done is true. */
 bool wait_for(bool (*done)(void), uint32_t seconds);
+/*
+ * Time for the other side to work: @turns of @poll, or as many as begin in 50 ms. Where CPUs are shared, a poll's PAUSE can
+ * cost a slice of everybody else's.
+ */
+void let_work(void (*poll)(void), uint32_t turns);
 
 /* Addresses and numbers to be wrong with: none is a page of RAM that may be written to. */
 uint64_t wild(uint32_t index);

@@ -39,11 +39,14 @@ static const struct vmbus_channel_offer_channel *scsi_offer(void)
 	return hv_bus_find(&hv, (struct vmbus_guid)VMBUS_CLASS_SCSI, 0);
 }
 
-static void polls(uint32_t count)
+static void poll_once(void)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		hv_poll(&hv);
-	}
+	hv_poll(&hv);
+}
+
+static void polls(uint32_t turns)
+{
+	let_work(poll_once, turns);
 }
 
 static void answered(void *context, const struct hv_scsi_result *result)

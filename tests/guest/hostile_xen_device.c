@@ -30,11 +30,14 @@ static bool start_disk(void)
 	return ok;
 }
 
-static void polls(uint32_t count)
+static void poll_once(void)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		xen_poll(&xen);
-	}
+	xen_poll(&xen);
+}
+
+static void polls(uint32_t turns)
+{
+	let_work(poll_once, turns);
 }
 
 static void answered(void *context, int status)
@@ -536,6 +539,16 @@ static void store_lies(void)
 	claim(xen_store_read(&xen, 0, "domid", (char *)payload, sizeof(payload)) > 0, "a good one still works");
 }
 
+static uint32_t store_error(void)
+{
+	return guest_load32(xen.store.ring + offsetof(struct xen_xs_ring, error));
+}
+
+static bool store_complains(void)
+{
+	return store_error() != 0;
+}
+
 static void store_too_long(void)
 {
 	const struct xen_xs_message message = {.type = XS_WRITE, .len = XENSTORE_PAYLOAD_MAX + 1};
@@ -547,8 +560,7 @@ static void store_too_long(void)
 	guest_store32(xen.store.ring + offsetof(struct xen_xs_ring, req_prod),
 	              guest_load32(xen.store.ring + offsetof(struct xen_xs_ring, req_cons)) + sizeof(message));
 	(void)xen_port_notify(&xen, xen.store.port);
-	polls(2000);
-	claim(guest_load32(xen.store.ring + offsetof(struct xen_xs_ring, error)) != 0, "the ring says why");
+	claim(wait_for(store_complains, 5), "the ring says why");
 }
 
 static void store_far(void)
@@ -559,9 +571,8 @@ static void store_far(void)
 	guest_store32(xen.store.ring + offsetof(struct xen_xs_ring, req_prod), UINT32_C(1) << 31);
 	guest_store32(xen.store.ring + offsetof(struct xen_xs_ring, rsp_cons), UINT32_C(1) << 30);
 	(void)xen_port_notify(&xen, xen.store.port);
-	polls(2000);
-	claim_number(guest_load32(xen.store.ring + offsetof(struct xen_xs_ring, error)), XENSTORE_ERROR_RINGIDX,
-	             "the ring says why");
+	(void)wait_for(store_complains, 5);
+	claim_number(store_error(), XENSTORE_ERROR_RINGIDX, "the ring says why");
 }
 
 /* The console's ring, with indexes that run. */
