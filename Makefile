@@ -209,7 +209,7 @@ $(B)/$(1).elf: $(patsubst %,$(B)/guest-obj/%.o,$(2)) $(OWN_ALWAYS) $(OWN_LIB) $(
 endef
 
 # Those that the tests boot.
-OWN := both full halt hammer hostile kinds neighbour nmi smp spin storm stuck ticks triple
+OWN := both full halt hammer hostile kinds neighbour nmi pause smp spin storm stuck ticks triple
 $(foreach p,$(OWN),$(eval $(call own_rule,tests/guest/$(p),tests/guest/$(p).c $(wildcard tests/guest/$(p)_*.[cS]))))
 # The same program as other kinds of kernel: kinds.elf is an ELF64 with a PVH note and Multiboot headers.
 OWN_KINDS := kinds-i386 kinds-x32 kinds-multiboot

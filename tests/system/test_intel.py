@@ -1,4 +1,6 @@
-"""Intel's CPUs, in Bochs: what Janus says without the features that it needs, and guests on both faces with them."""
+"""Intel's CPUs, in Bochs: what Janus says without the features that it needs, and guests on both faces with them; and what
+of AMD's CPUs QEMU does not have.
+"""
 
 import pytest
 from conftest import check_passed, networked, verdict
@@ -47,6 +49,16 @@ def test_what_the_cpu_refuses(boot, case):
 def test_an_nmi_waits_for_iret(boot, face):
     report = check_own(boot([own_guest("pairs", face, "nmi", rounds=20)], memory=512), "pairs", 60)
     assert (report["taken"], report["deepest"]) == ("40", "1")
+
+
+@pytest.mark.parametrize("cpu", ["corei7_skylake_x", "ryzen"])
+def test_a_pause_alone_stays_in_the_guest(boot, cpu):
+    """A loop of them leaves it once in some thousands; of 300,000, with interrupts and all, 3000 at most."""
+    machine = boot([own_guest("waiter", "xen", "pause", count=300_000)], cpu=cpu, memory=512)
+    machine.expect("waiter", "JANUS: pauses=300000", 120)
+    machine.monitor("stats waiter")
+    left = int(machine.expect("monitor", r"vcpu 0: exits \d+: .* pause (\d+) ", 60)[1])
+    assert 10 <= left <= 3000
 
 
 @pytest.mark.parametrize("face", ["hyperv", "xen"])

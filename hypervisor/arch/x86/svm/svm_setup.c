@@ -1,9 +1,16 @@
 /*
- * svm_setup.c - SVM turned on, CPU by CPU, and a vCPU's VMCB made (AMD64 APM volume 2, 15.4, 15.9 to 15.13).
+ * svm_setup.c - SVM turned on, CPU by CPU, and a vCPU's VMCB made (AMD64 APM volume 2, 15.4, 15.9 to 15.14).
  */
 #include "base/mem.h"
 #include "hypervisor/arch/x86/svm/judge.h"
 #include "hypervisor/arch/x86/svm/svm.h"
+
+/* Leaf 8000000Ah, EDX */
+#define SVM_FEATURE_PAUSE_FILTER BIT(10)
+#define SVM_FEATURE_PAUSE_THRESHOLD BIT(12)
+/* PAUSEs at most so many ticks apart are one loop; so many of them in one stay end it. */
+#define PAUSE_FILTER_THRESHOLD 128u
+#define PAUSE_FILTER_COUNT 3000u
 
 /* One page of host state for VMRUN and one for VMSAVE, a CPU. */
 struct svm_cpu {
@@ -68,6 +75,19 @@ void svm_cpu_enable(void)
 	__asm__ volatile("vmsave %0" : : "a"(host_hpa_of(cpu->host_extra).v) : "memory");
 }
 
+/* Every PAUSE exits where the CPU cannot count them (15.14.4). */
+static void filter_pauses(struct vmcb *vmcb)
+{
+	uint32_t features = cpu_id(0x8000000au, 0).edx;
+
+	if ((features & SVM_FEATURE_PAUSE_FILTER) != 0) {
+		vmcb->pause_filter_count = PAUSE_FILTER_COUNT;
+	}
+	if ((features & SVM_FEATURE_PAUSE_THRESHOLD) != 0) {
+		vmcb->pause_filter_threshold = PAUSE_FILTER_THRESHOLD;
+	}
+}
+
 void svm_vcpu_create(struct hvm_vcpu *vcpu, void *const *pages)
 {
 	struct vmcb *vmcb = pages[0];
@@ -80,6 +100,7 @@ void svm_vcpu_create(struct hvm_vcpu *vcpu, void *const *pages)
 	vmcb->intercept_b = SVM_B_VMRUN | SVM_B_VMMCALL | SVM_B_VMLOAD | SVM_B_VMSAVE | SVM_B_STGI |
 	                    SVM_B_CLGI | SVM_B_SKINIT | SVM_B_WBINVD | SVM_B_MONITOR | SVM_B_MWAIT |
 	                    SVM_B_XSETBV;
+	filter_pauses(vmcb);
 	vmcb->iopm_base = host_hpa_of(svm_iopm).v;
 	vmcb->msrpm_base = host_hpa_of(svm_msrpm).v;
 	vmcb->v_masking = 1;

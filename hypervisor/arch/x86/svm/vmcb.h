@@ -20,7 +20,8 @@ struct vmcb {
 	uint32_t intercept_exceptions;
 	uint32_t intercept_a;
 	uint32_t intercept_b;
-	uint8_t reserved_014[0x40 - 0x14];
+	uint8_t reserved_014[0x3c - 0x14];
+	uint16_t pause_filter_threshold, pause_filter_count;
 	uint64_t iopm_base;
 	uint64_t msrpm_base;
 	uint64_t tsc_offset;
@@ -71,6 +72,7 @@ struct vmcb {
 
 _Static_assert(sizeof(struct vmcb) == 4096, "vmcb");
 _Static_assert(offsetof(struct vmcb, intercept_a) == 0x0c, "vmcb.intercept_a");
+_Static_assert(offsetof(struct vmcb, pause_filter_count) == 0x3e, "vmcb.pause_filter_count");
 _Static_assert(offsetof(struct vmcb, iopm_base) == 0x40, "vmcb.iopm_base");
 _Static_assert(offsetof(struct vmcb, asid) == 0x58, "vmcb.asid");
 _Static_assert(offsetof(struct vmcb, v_tpr) == 0x60, "vmcb.v_tpr");
