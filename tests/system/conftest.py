@@ -4,7 +4,7 @@
     report = machine.wait_report("web", 120)
 
 --cpu says whose CPU the machines have: amd is QEMU, intel is Bochs, with all each test runs on both. A test marked
-`intel` always runs on Bochs, and only there; one that needs what Bochs does not have is skipped there.
+`bochs` always runs there, and only there; one that needs what Bochs does not have is skipped there.
 
 Each test has its own machine; it is ended with the test. When a test fails, the last lines of each
 console are in its report. Soak tests run only with --soak. build/janus.elf and build/guests must be
@@ -51,13 +51,13 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "soak: long; runs with --soak only (make soak)")
-    config.addinivalue_line("markers", "intel: about Intel's CPUs: runs on Bochs, whatever --cpu says")
+    config.addinivalue_line("markers", "bochs: about what only its CPUs have, VMX above all: runs there, whatever --cpu says")
 
 
 def pytest_generate_tests(metafunc):
     if "maker" in metafunc.fixturenames:
-        of_intel = metafunc.definition.get_closest_marker("intel") is not None
-        metafunc.parametrize("maker", MAKERS["intel" if of_intel else metafunc.config.getoption("--cpu")])
+        on_bochs = metafunc.definition.get_closest_marker("bochs") is not None
+        metafunc.parametrize("maker", MAKERS["intel" if on_bochs else metafunc.config.getoption("--cpu")])
 
 
 def pytest_collection_modifyitems(config, items):
@@ -144,7 +144,7 @@ def skip_without_qemu(node, options):
     for name, why in QEMU_ONLY.items():
         if options.get(name):
             pytest.skip(why)
-    if "cpu" in options and node.get_closest_marker("intel") is None:
+    if "cpu" in options and node.get_closest_marker("bochs") is None:
         pytest.skip(f"Bochs has no CPU {options['cpu']}")
 
 

@@ -24,7 +24,7 @@ class Case(NamedTuple):
     options: dict = {}
     memory: str = "32M"
     nag: str = ""  # a command that the monitor is given all the while, {} for the guest's name
-    strict: bool = False  # its end is the CPU's own, and QEMU's is too lax for it: test_intel.py has it, on Bochs
+    strict: bool = False  # its end is the CPU's own, and QEMU's is too lax for it: test_bochs.py has it, on Bochs
 
 
 UNEMULATED = "an instruction that Janus cannot emulate touched a device"

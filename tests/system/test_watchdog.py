@@ -88,7 +88,7 @@ def test_a_cpu_that_loops(boot, looping, face):
     check_stuck(boot([own_guest("bad", face, "stuck"), own_guest("busy", "xen", "spin")], memory=512, elf=looping))
 
 
-@pytest.mark.intel
+@pytest.mark.bochs
 def test_a_cpu_that_loops_on_vmx(boot, looping):
     check_stuck(boot([own_guest("bad", "xen", "stuck")], memory=512, elf=looping))
 

@@ -1,5 +1,5 @@
-"""Intel's CPUs, in Bochs: what Janus says without the features that it needs, and guests on both faces with them; and what
-of AMD's CPUs QEMU does not have.
+"""What needs a CPU that only Bochs has. Intel's: what Janus says without the features that it needs, and guests on both faces
+with them; and of AMD's what QEMU's does not do.
 """
 
 import pytest
@@ -9,7 +9,7 @@ from own_guest import own_guest
 from test_errors import check_stops
 from test_own_guests import check_own
 
-pytestmark = pytest.mark.intel
+pytestmark = pytest.mark.bochs
 
 OWN_DISK = {"hyperv": 1, "xen": 2}  # whose image is whose
 
